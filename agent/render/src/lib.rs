@@ -1,0 +1,2 @@
+//! Render.
+#![forbid(unsafe_code)]

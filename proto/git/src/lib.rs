@@ -1,0 +1,2 @@
+//! Git.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Documents.
+#![forbid(unsafe_code)]

@@ -1,0 +1,22 @@
+//! The gRPC protocol `muster.v1`: what agents, the hub and the CLI say to each other.
+//!
+//! ```text
+//! agent --EnrollmentService, AgentService--> hub <--FleetService, TokenService-- muster
+//! ```
+//!
+//! The `.proto` files in `proto/muster/v1` document every field; this crate holds the code generated
+//! from them, the descriptors for gRPC reflection, and the limits both sides keep to. It knows
+//! neither hub nor agent.
+#![forbid(unsafe_code)]
+
+/// Messages, clients and servers of package `muster.v1`.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code, documented in the .proto files")]
+pub mod v1 {
+    tonic::include_proto!("muster.v1");
+}
+
+/// Encoded `FileDescriptorSet` of `muster.v1`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/muster.v1.bin"));
+
+/// Largest message either side takes, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,2 @@
+//! Sim.
+#![forbid(unsafe_code)]

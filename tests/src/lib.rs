@@ -1,0 +1,2 @@
+//! Kit.
+#![forbid(unsafe_code)]
