@@ -10,7 +10,12 @@
 #![forbid(unsafe_code)]
 
 /// Messages, clients and servers of package `muster.v1`.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code, documented in the .proto files")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated code, documented in the .proto files"
+)]
 pub mod v1 {
     tonic::include_proto!("muster.v1");
 }
