@@ -1,0 +1,194 @@
+//! The command line: every command and option there is.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See and steer a fleet of Kubernetes clusters that follow Git.
+///
+/// Exit codes: 0 all is well, 1 something is not, 2 the command failed.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// File with the hub's address and your certificate [default: ~/.config/muster/config.yaml]
+    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address of the hub, in place of the one in the config, such as https://hub.example.com:8443
+    #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB")]
+    pub(crate) hub: Option<String>,
+    /// How to print what was found
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Output,
+    /// Whether to use colours; auto means on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// How long to wait for the hub, such as 500ms, 10s or 1m
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people, as much as fits the screen
+    Table,
+    /// For people, everything
+    Wide,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The fleet at a glance: counts, then what is wrong, worst first
+    Status {
+        /// Only this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+    },
+    /// All clusters
+    Clusters {
+        /// Only clusters with this label; may be given several times
+        #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+    },
+    /// All apps, in each cluster
+    Apps {
+        /// Only this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+    },
+    /// One app in every cluster: its state, objects that are not healthy, drift, errors
+    App {
+        /// Name of the app
+        name: String,
+        /// Only this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+    },
+    /// Follows the fleet: a line for each change, until Ctrl-C
+    Watch {
+        /// Only this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+    },
+    /// What happened, newest first
+    Events {
+        /// Only this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// Only this app
+        #[arg(long, value_name = "NAME")]
+        app: Option<String>,
+        /// At most this many
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Enrolment tokens, with which an agent gets its cluster's certificate
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Prints completions for a shell, to be kept where it looks for them
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the version of this program
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Makes a token with which one cluster may enrol, and prints it
+    Create {
+        /// The one cluster that may enrol with it
+        cluster: String,
+        /// How long it is good for, from 1m to 30d
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+        ttl: Duration,
+        /// How often it may be used
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+    },
+    /// All tokens, without their secrets
+    List,
+    /// Takes a token back; clusters that enrolled with it stay
+    Revoke {
+        /// The token's id, as `muster token list` shows it
+        id: String,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s, 10m or 24h"))?;
+    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as env=prod".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_follow_the_command() {
+        let arguments = Arguments::try_parse_from([
+            "muster",
+            "clusters",
+            "-l",
+            "env=prod",
+            "-o",
+            "json",
+            "--timeout",
+            "3s",
+        ]);
+        let arguments = arguments.unwrap();
+        assert_eq!(arguments.options.output, Output::Json);
+        assert_eq!(arguments.options.timeout, Duration::from_secs(3));
+        assert!(
+            matches!(arguments.command, Command::Clusters { labels } if labels == [("env".into(), "prod".into())])
+        );
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors_with_exit_code_2() {
+        for wrong in [
+            &["muster", "clusters", "-l", "env"][..],
+            &["muster", "status", "--timeout", "soon"],
+            &["muster", "events", "--limit", "5000"],
+            &["muster", "token", "create", "dev", "--uses", "0"],
+            &["muster", "stats"],
+        ] {
+            let error = Arguments::try_parse_from(wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

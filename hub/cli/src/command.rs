@@ -1,0 +1,227 @@
+//! What each command does: asks the hub, decides how well the fleet is, prints.
+
+mod follow;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use clap::CommandFactory as _;
+use jiff::Timestamp;
+use rustls::ClientConfig;
+use serde::Serialize;
+
+use crate::{
+    args::{Arguments, Command, Options, TokenCommand},
+    config,
+    connect::{Address, TlsProblem, tls},
+    failure::{Failure, nearest},
+    fleet,
+    hub::Hub,
+    model::{App, Cluster, Event, Token},
+    output::{Printer, remark, write},
+    show,
+};
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Well,
+    NotWell,
+}
+
+impl Verdict {
+    fn of(well: bool) -> Self {
+        if well { Self::Well } else { Self::NotWell }
+    }
+}
+
+#[derive(Serialize)]
+struct Clusters<'a> {
+    time: Timestamp,
+    clusters: &'a [Cluster],
+}
+
+#[derive(Serialize)]
+struct Apps<'a> {
+    time: Timestamp,
+    apps: &'a [App],
+}
+
+#[derive(Serialize)]
+struct Events<'a> {
+    time: Timestamp,
+    events: &'a [Event],
+}
+
+#[derive(Serialize)]
+struct Tokens<'a> {
+    time: Timestamp,
+    tokens: &'a [Token],
+}
+
+#[derive(Serialize)]
+struct CreatedToken<'a> {
+    token: &'a str,
+    #[serde(flatten)]
+    info: &'a Token,
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
+    let Arguments { options, command } = arguments;
+    let printer = Printer::new(&options);
+    match command {
+        Command::Status { cluster } => status(&mut hub(&options).await?, printer, cluster.as_deref()).await,
+        Command::Clusters { labels } => {
+            let clusters = hub(&options).await?.clusters(&labels).await?;
+            let time = Timestamp::now();
+            printer.print(&Clusters { time, clusters: &clusters }, |screen| {
+                show::clusters(&clusters, time, screen)
+            })?;
+            Ok(Verdict::of(clusters.iter().all(Cluster::well)))
+        }
+        Command::Apps { cluster } => apps(&mut hub(&options).await?, printer, cluster.as_deref()).await,
+        Command::App { name, cluster } => {
+            app(&mut hub(&options).await?, printer, &name, cluster.as_deref()).await
+        }
+        Command::Watch { cluster } => {
+            follow::watch(reach(&options)?, options.timeout, printer, cluster.as_deref()).await
+        }
+        Command::Events { cluster, app, limit } => {
+            let events = hub(&options).await?.events(cluster.as_deref(), app.as_deref(), limit).await?;
+            let time = Timestamp::now();
+            printer.print(&Events { time, events: &events }, |screen| show::events(&events, time, screen))?;
+            Ok(Verdict::Well)
+        }
+        Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "muster", &mut script);
+            write(&String::from_utf8_lossy(&script))?;
+            Ok(Verdict::Well)
+        }
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            if printer.is_for_people() {
+                write(&format!("muster {version}\n"))?;
+            } else {
+                printer.stream(&Version { version }, |_, _| Vec::new())?;
+            }
+            Ok(Verdict::Well)
+        }
+    }
+}
+
+/// Where the hub is, and how to be trusted by it, from the config file and options.
+pub(crate) fn reach(options: &Options) -> Result<(Address, Arc<ClientConfig>), Failure> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    let path = config::path(options.config.clone(), folder("XDG_CONFIG_HOME"), folder("HOME"))
+        .ok_or(Failure::ConfigNowhere)?;
+    let config = config::load(&path)?;
+    let invalid = |message| Failure::ConfigInvalid { path: path.clone(), message };
+    if config::is_exposed(&path) {
+        let path = path.display();
+        remark(&format!(
+            "warning: others can read the private key in {path}; to prevent that: chmod 600 {path}\n"
+        ));
+    }
+    let address = Address::parse(options.hub.as_deref().unwrap_or(&config.hub)).map_err(&invalid)?;
+    let tls = tls(&config, Timestamp::now()).map_err(|problem| match problem {
+        TlsProblem::Config(message) => invalid(message),
+        TlsProblem::Expired(expired_at) => Failure::CertificateExpired { expired_at },
+    })?;
+    Ok((address, Arc::new(tls)))
+}
+
+async fn hub(options: &Options) -> Result<Hub, Failure> {
+    let (address, tls) = reach(options)?;
+    Hub::connect(address, tls, options.timeout).await
+}
+
+/// The clusters asked for; a name that is not among them is an error, not an empty answer.
+fn named(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Vec<Cluster>, Failure> {
+    let Some(name) = name else { return Ok(clusters) };
+    match clusters.iter().find(|cluster| cluster.name == name) {
+        Some(cluster) => Ok(vec![cluster.clone()]),
+        None => Err(Failure::NotFound {
+            kind: "cluster",
+            name: name.to_owned(),
+            nearest: nearest(name, clusters.iter().map(|cluster| cluster.name.as_str())),
+            list: "muster clusters",
+        }),
+    }
+}
+
+/// An app's data is as old as the last word of its cluster.
+fn date(apps: &mut [App], clusters: &[Cluster]) {
+    let seen: BTreeMap<&str, _> =
+        clusters.iter().map(|cluster| (cluster.name.as_str(), cluster.last_seen)).collect();
+    for app in apps {
+        app.last_seen = seen.get(app.cluster.as_str()).copied().flatten();
+    }
+}
+
+async fn status(hub: &mut Hub, printer: Printer, cluster: Option<&str>) -> Result<Verdict, Failure> {
+    let clusters = named(hub.clusters(&[]).await?, cluster)?;
+    let apps = hub.apps(cluster, true).await?;
+    let time = Timestamp::now();
+    let overview = fleet::overview(&clusters, &apps, time);
+    printer.print(&overview, |screen| show::status(&overview, &clusters, time, screen))?;
+    Ok(Verdict::of(overview.healthy))
+}
+
+async fn apps(hub: &mut Hub, printer: Printer, cluster: Option<&str>) -> Result<Verdict, Failure> {
+    let clusters = named(hub.clusters(&[]).await?, cluster)?;
+    let mut apps = hub.apps(cluster, false).await?;
+    date(&mut apps, &clusters);
+    let time = Timestamp::now();
+    printer.print(&Apps { time, apps: &apps }, |screen| show::apps(&apps, time, screen))?;
+    Ok(Verdict::of(apps.iter().all(App::well)))
+}
+
+async fn app(hub: &mut Hub, printer: Printer, name: &str, cluster: Option<&str>) -> Result<Verdict, Failure> {
+    let clusters = named(hub.clusters(&[]).await?, cluster)?;
+    let mut apps = hub.app(name, cluster).await?;
+    if apps.is_empty() {
+        let others = hub.apps(cluster, false).await?;
+        return Err(Failure::NotFound {
+            kind: "app",
+            name: name.to_owned(),
+            nearest: nearest(name, others.iter().map(|app| app.app.as_str())),
+            list: "muster apps",
+        });
+    }
+    date(&mut apps, &clusters);
+    let time = Timestamp::now();
+    printer.print(&Apps { time, apps: &apps }, |screen| show::app(name, &apps, time, screen))?;
+    Ok(Verdict::of(apps.iter().all(App::well)))
+}
+
+async fn token(hub: &mut Hub, printer: Printer, command: TokenCommand) -> Result<Verdict, Failure> {
+    match command {
+        TokenCommand::Create { cluster, ttl, uses } => {
+            let (token, info) = hub.create_token(&cluster, ttl, uses).await?;
+            if printer.is_for_people() {
+                // The token alone on standard output, so that it can be sent into a file.
+                write(&format!("{}\n", crate::text::clean(&token)))?;
+                remark(&show::created(&info, Timestamp::now()).finish(false));
+            } else {
+                printer.stream(&CreatedToken { token: &token, info: &info }, |_, _| Vec::new())?;
+            }
+        }
+        TokenCommand::List => {
+            let tokens = hub.tokens().await?;
+            let time = Timestamp::now();
+            printer.print(&Tokens { time, tokens: &tokens }, |screen| show::tokens(&tokens, time, screen))?;
+        }
+        TokenCommand::Revoke { id } => {
+            hub.revoke_token(&id).await?;
+            remark(&format!("Token {} is revoked\n", crate::text::clean(&id)));
+        }
+    }
+    Ok(Verdict::Well)
+}

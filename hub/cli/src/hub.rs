@@ -1,0 +1,156 @@
+//! Questions to the hub, each with a deadline, and its answers as the CLI's own types.
+
+use std::{sync::Arc, time::Duration};
+
+use muster_wire::v1::{
+    self, fleet_service_client::FleetServiceClient, token_service_client::TokenServiceClient,
+};
+use rustls::ClientConfig;
+use tonic::{Request, Response, Status, Streaming, transport::Channel};
+
+use crate::{
+    connect::{Address, connect, failed},
+    failure::Failure,
+    model::{App, Cluster, Event, Token},
+};
+
+/// Largest answer taken, in bytes: 3,000 clusters with 20 apps each come to a tenth of it.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A connected hub.
+pub(crate) struct Hub {
+    address: Address,
+    timeout: Duration,
+    fleet: FleetServiceClient<Channel>,
+    tokens: TokenServiceClient<Channel>,
+}
+
+impl Hub {
+    /// Connects; waits no longer than `timeout`, and so with each question.
+    pub(crate) async fn connect(
+        address: Address,
+        tls: Arc<ClientConfig>,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let channel = connect(&address, tls, timeout).await?;
+        let fleet = FleetServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let tokens = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { address, timeout, fleet, tokens })
+    }
+
+    /// All clusters with these labels, by name.
+    pub(crate) async fn clusters(&mut self, labels: &[(String, String)]) -> Result<Vec<Cluster>, Failure> {
+        let request = v1::ListClustersRequest { labels: labels.iter().cloned().collect() };
+        let answer = self.fleet.list_clusters(self.request(request));
+        let answer = within(&self.address, self.timeout, answer).await?;
+        Ok(answer.clusters.into_iter().map(Cluster::from).collect())
+    }
+
+    /// Apps, by app, then cluster; without objects and drifts.
+    pub(crate) async fn apps(
+        &mut self,
+        cluster: Option<&str>,
+        only_unhealthy: bool,
+    ) -> Result<Vec<App>, Failure> {
+        let request = v1::ListAppsRequest { cluster: cluster.unwrap_or_default().to_owned(), only_unhealthy };
+        let answer = self.fleet.list_apps(self.request(request));
+        let answer = within(&self.address, self.timeout, answer).await?;
+        Ok(answer.apps.into_iter().map(App::without_objects).collect())
+    }
+
+    /// One app in every cluster, or in one; none when the hub knows no such app.
+    pub(crate) async fn app(&mut self, name: &str, cluster: Option<&str>) -> Result<Vec<App>, Failure> {
+        let request =
+            v1::GetAppRequest { name: name.to_owned(), cluster: cluster.unwrap_or_default().to_owned() };
+        let answer = self.fleet.get_app(self.request(request));
+        let none_is_an_answer = async {
+            match answer.await {
+                Err(status) if status.code() == tonic::Code::NotFound => {
+                    Ok(Response::new(v1::GetAppResponse { apps: Vec::new() }))
+                }
+                other => other,
+            }
+        };
+        let answer = within(&self.address, self.timeout, none_is_an_answer).await?;
+        Ok(answer.apps.into_iter().map(App::from).collect())
+    }
+
+    /// History, newest first.
+    pub(crate) async fn events(
+        &mut self,
+        cluster: Option<&str>,
+        app: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Event>, Failure> {
+        let request = v1::ListEventsRequest {
+            cluster: cluster.unwrap_or_default().to_owned(),
+            app: app.unwrap_or_default().to_owned(),
+            limit,
+        };
+        let answer = self.fleet.list_events(self.request(request));
+        let answer = within(&self.address, self.timeout, answer).await?;
+        Ok(answer.events.into_iter().map(Event::from).collect())
+    }
+
+    /// The stream of changes; only its start has a deadline.
+    pub(crate) async fn watch(
+        &mut self,
+        cluster: Option<&str>,
+    ) -> Result<Streaming<v1::WatchFleetResponse>, Failure> {
+        let request = v1::WatchFleetRequest { cluster: cluster.unwrap_or_default().to_owned() };
+        let answer = self.fleet.watch_fleet(Request::new(request));
+        within(&self.address, self.timeout, answer).await
+    }
+
+    /// A new token, and what is known of it.
+    pub(crate) async fn create_token(
+        &mut self,
+        cluster: &str,
+        ttl: Duration,
+        uses: u32,
+    ) -> Result<(String, Token), Failure> {
+        let ttl = prost_types::Duration::try_from(ttl)
+            .map_err(|_| Failure::Rejected { message: "--ttl is out of range".to_owned() })?;
+        let request = v1::CreateTokenRequest { cluster: cluster.to_owned(), ttl: Some(ttl), uses };
+        let answer = self.tokens.create_token(self.request(request));
+        let answer = within(&self.address, self.timeout, answer).await?;
+        Ok((answer.token, answer.info.unwrap_or_default().into()))
+    }
+
+    /// All tokens.
+    pub(crate) async fn tokens(&mut self) -> Result<Vec<Token>, Failure> {
+        let answer = self.tokens.list_tokens(self.request(v1::ListTokensRequest {}));
+        let answer = within(&self.address, self.timeout, answer).await?;
+        Ok(answer.tokens.into_iter().map(Token::from).collect())
+    }
+
+    /// Takes a token back.
+    pub(crate) async fn revoke_token(&mut self, id: &str) -> Result<(), Failure> {
+        let answer = self.tokens.revoke_token(self.request(v1::RevokeTokenRequest { id: id.to_owned() }));
+        within(&self.address, self.timeout, answer).await.map(drop)
+    }
+
+    /// What a broken stream means.
+    pub(crate) fn failed(&self, status: &Status) -> Failure {
+        failed(&self.address, self.timeout, status)
+    }
+
+    /// Tells the hub the deadline too, so that it does not work for nobody.
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+}
+
+async fn within<T>(
+    address: &Address,
+    timeout: Duration,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(failed(address, timeout, &status)),
+        Err(_) => Err(Failure::TimedOut { timeout: humantime::format_duration(timeout).to_string() }),
+    }
+}
