@@ -1,2 +1,4 @@
 //! End-to-end tests.
 #![forbid(unsafe_code)]
+
+mod kit;

@@ -1,0 +1,5 @@
+//! Does the test kit itself keep its promises?
+
+mod git;
+mod kubernetes;
+mod process;
