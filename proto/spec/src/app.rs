@@ -1,0 +1,316 @@
+//! What does an App document say?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName, PathTemplate,
+    RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
+    fleet::check_interval,
+    path::{Check, Problems},
+};
+
+/// A set of Kubernetes objects, the directory they are in and the clusters they belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct App {
+    /// The name of the app.
+    pub metadata: Metadata<AppName>,
+    /// What the app is.
+    pub spec: AppSpec,
+}
+
+/// The fields of an [`App`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct AppSpec {
+    /// Which clusters run the app; `{}` selects all.
+    pub clusters: Selector,
+    /// Where its manifests are.
+    pub source: Source,
+    /// The namespace of objects that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceName>,
+    /// How it is kept in sync.
+    #[serde(default)]
+    pub sync: Sync,
+    /// Apps of the same cluster that must be Synced and Healthy before this one is applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<AppName>,
+    /// Apps of one track move through the waves together. By default an app is its own track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<TrackName>,
+    /// How the health of kinds is told that Muster does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthRule>,
+}
+
+/// Where an app's manifests are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Source {
+    /// The directory, relative to the root of the repository (`.` is the root). May contain
+    /// `{{ cluster.name }}`, `{{ cluster.labels.KEY }}` and `{{ cluster.values.KEY.KEY }}`.
+    pub path: PathTemplate,
+    /// Another repository than the one this document is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<RepositoryUrl>,
+    /// Branch, tag or reference of that other repository; its default branch if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "ref")]
+    pub reference: Option<GitReference>,
+}
+
+/// How an app is kept in sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Sync {
+    /// Delete objects of the app that have left Git.
+    #[serde(default = "yes")]
+    pub prune: bool,
+    /// Undo changes made in the cluster. Without it they are reported as OutOfSync.
+    #[serde(default = "yes")]
+    pub self_heal: bool,
+    /// Change nothing in the cluster for now.
+    #[serde(default)]
+    pub suspend: bool,
+    /// How often this app is looked at, if not as often as the fleet says. From 1s on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// A service account in `spec.namespace` in whose name the app is applied, so that it can do
+    /// no more than that account may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountName>,
+    /// Fields that others may change without it being drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_differences: Vec<IgnoreDifference>,
+    /// How long a sync may take, waiting for health included.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+    /// How often and when a failed sync is tried again before the next interval.
+    #[serde(default)]
+    pub retry: Retry,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(300)
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Sync {
+            prune: true,
+            self_heal: true,
+            suspend: false,
+            interval: None,
+            service_account: None,
+            ignore_differences: Vec::new(),
+            timeout: default_timeout(),
+            retry: Retry::default(),
+        }
+    }
+}
+
+/// Fields of some objects that are not Git's business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct IgnoreDifference {
+    /// The group of the objects; empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The kind of the objects.
+    pub kind: String,
+    /// The namespace of the objects; any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceName>,
+    /// The name of the object; any if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The fields, as JSON pointers (RFC 6901). At least one.
+    #[schemars(length(min = 1))]
+    pub json_pointers: Vec<FieldPointer>,
+}
+
+/// How often and when something that failed is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Retry {
+    /// How many times; 0 waits for the next interval.
+    #[serde(default = "default_retries")]
+    #[schemars(range(max = 100))]
+    pub limit: u32,
+    /// How long to wait in between.
+    #[serde(default)]
+    pub backoff: Backoff,
+}
+
+fn default_retries() -> u32 {
+    5
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { limit: default_retries(), backoff: Backoff::default() }
+    }
+}
+
+/// A wait that grows with every attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Backoff {
+    /// The first wait.
+    #[serde(default = "default_backoff")]
+    pub duration: Duration,
+    /// By how much each wait is longer than the one before: 1 to 10.
+    #[serde(default = "default_factor")]
+    #[schemars(range(min = 1, max = 10))]
+    pub factor: u32,
+    /// The longest wait.
+    #[serde(default = "default_backoff_max")]
+    pub max_duration: Duration,
+}
+
+fn default_backoff() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn default_factor() -> u32 {
+    2
+}
+
+fn default_backoff_max() -> Duration {
+    Duration::from_secs(180)
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { duration: default_backoff(), factor: default_factor(), max_duration: default_backoff_max() }
+    }
+}
+
+/// How the health of one kind is told from its objects, by CEL expressions over `self`. The first
+/// that is true counts, in the order degraded, suspended, progressing, healthy; if none is, the
+/// object is progressing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct HealthRule {
+    /// The group of the kind; empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// True when the object is healthy.
+    pub healthy: Expression,
+    /// True when the object is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressing: Option<Expression>,
+    /// True when the object has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<Expression>,
+    /// True when the object is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Expression>,
+}
+
+impl App {
+    /// The name of the app.
+    pub fn name(&self) -> &AppName {
+        &self.metadata.name
+    }
+
+    /// The directory of the app's manifests for a cluster, relative to the root of the repository
+    /// and without `.`, `..` or empty parts; empty for the root itself.
+    ///
+    /// # Errors
+    /// When the path names a label or value the cluster does not have, or leaves the repository.
+    pub fn source_path(&self, cluster: &Cluster) -> Result<String, TemplateError> {
+        self.spec.source.path.resolve(cluster)
+    }
+
+    /// The track the app moves on: its own name unless the document says otherwise.
+    pub fn track(&self) -> TrackName {
+        self.spec.track.clone().unwrap_or_else(|| self.metadata.name.clone().into())
+    }
+}
+
+const RETRIES_MAX: u32 = 100;
+const FACTORS: std::ops::RangeInclusive<u32> = 1..=10;
+
+impl Check for App {
+    fn check(&self, problems: &mut Problems) {
+        problems.inside(&["spec".into(), "clusters".into()], &self.spec.clusters);
+        let source = &self.spec.source;
+        if source.reference.is_some() && source.repo.is_none() {
+            let message = "`ref` belongs to another repository; give its address in `repo` or remove `ref`";
+            problems.at(&["spec".into(), "source".into(), "ref".into()], message);
+        }
+        problems.inside(&["spec".into(), "sync".into()], &self.spec.sync);
+        if self.spec.sync.service_account.is_some() && self.spec.namespace.is_none() {
+            let message = "a service account is looked up in `spec.namespace`; give that too";
+            problems.at(&["spec".into(), "sync".into(), "serviceAccount".into()], message);
+        }
+        for (index, name) in self.spec.depends_on.iter().enumerate() {
+            let steps = ["spec".into(), "dependsOn".into(), index.into()];
+            if *name == self.metadata.name {
+                problems.at(&steps, "an app cannot depend on itself");
+            } else if self.spec.depends_on[..index].contains(name) {
+                problems.at(&steps, format!("`{name}` is listed twice"));
+            }
+        }
+        for (index, rule) in self.spec.health.iter().enumerate() {
+            let first = self.spec.health[..index].iter().position(|other| (&other.group, &other.kind) == (&rule.group, &rule.kind));
+            let steps = ["spec".into(), "health".into(), index.into()];
+            check_kind(&rule.kind, &steps, problems);
+            if let Some(first) = first {
+                problems.at(&steps, format!("this kind already has a rule, spec.health[{first}]"));
+            }
+        }
+    }
+}
+
+impl Check for Sync {
+    fn check(&self, problems: &mut Problems) {
+        if let Some(interval) = self.interval {
+            check_interval(interval, &["interval".into()], problems);
+        }
+        if self.timeout.is_zero() {
+            problems.at(&["timeout".into()], "a sync needs some time; expected more than 0s");
+        }
+        if self.retry.limit > RETRIES_MAX {
+            problems.at(&["retry".into(), "limit".into()], format!("at most {RETRIES_MAX} retries"));
+        }
+        let backoff = &self.retry.backoff;
+        let steps = |field: &str| ["retry".into(), "backoff".into(), field.into()];
+        if backoff.duration.is_zero() {
+            problems.at(&steps("duration"), "expected more than 0s");
+        }
+        if !FACTORS.contains(&backoff.factor) {
+            problems.at(&steps("factor"), format!("expected a number from {} to {}", FACTORS.start(), FACTORS.end()));
+        }
+        if backoff.max_duration < backoff.duration {
+            let message = format!("shorter than the first wait of {}", backoff.duration);
+            problems.at(&steps("maxDuration"), message);
+        }
+        for (index, ignored) in self.ignore_differences.iter().enumerate() {
+            check_kind(&ignored.kind, &["ignoreDifferences".into(), index.into()], problems);
+            if ignored.json_pointers.is_empty() {
+                let steps = ["ignoreDifferences".into(), index.into(), "jsonPointers".into()];
+                problems.at(&steps, "expected at least one JSON pointer");
+            }
+        }
+    }
+}
+
+/// Kinds are CamelCase words.
+fn check_kind(kind: &str, steps: &[crate::path::Step], problems: &mut Problems) {
+    let fits = kind.starts_with(|char: char| char.is_ascii_uppercase())
+        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !fits {
+        let mut steps = steps.to_vec();
+        steps.push("kind".into());
+        problems.at(&steps, format!("`{}` is not a kind; expected a name such as `Deployment`", crate::names::shown(kind)));
+    }
+}

@@ -1,0 +1,165 @@
+//! What does the Fleet document say?
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Amount, Cluster, Duration, FleetName, Metadata, Percentage, Selector, WaveName,
+    path::{Check, Problems, Step},
+};
+
+/// How often agents look at Git, and the waves a change goes through. One in a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Fleet {
+    /// The name of the fleet.
+    pub metadata: Metadata<FleetName>,
+    /// What the fleet does.
+    #[serde(default)]
+    pub spec: FleetSpec,
+}
+
+/// The fields of a [`Fleet`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct FleetSpec {
+    /// How often an agent asks Git for something new. From 1s on.
+    #[serde(default = "default_interval")]
+    pub interval: Duration,
+    /// By which share of the interval each wait is made shorter or longer at random, so that the
+    /// agents of a large fleet do not ask all at once.
+    #[serde(default = "default_jitter")]
+    pub jitter: Percentage,
+    /// The waves, first to last. A cluster belongs to the first wave that selects it. Without
+    /// waves every cluster follows the head of the branch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
+}
+
+fn default_interval() -> Duration {
+    Duration::from_secs(180)
+}
+
+fn default_jitter() -> Percentage {
+    const { Percentage::new(10).expect("10 is at most 100") }
+}
+
+impl Default for FleetSpec {
+    fn default() -> Self {
+        FleetSpec { interval: default_interval(), jitter: default_jitter(), waves: Vec::new() }
+    }
+}
+
+/// A group of clusters that a revision reaches together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Wave {
+    /// The name of the wave.
+    pub name: WaveName,
+    /// Which clusters are in it, unless an earlier wave selects them.
+    pub clusters: Selector,
+    /// How long a revision must be Synced and Healthy in every cluster of this wave before the
+    /// next wave gets it.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub soak: Duration,
+    /// Who must agree before a revision enters this wave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// The wave's clusters get a revision in steps: how many have it after each step, growing up
+    /// to `100%`. Without steps all get it at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<Amount>,
+    /// How many clusters of the wave may be unhealthy before it stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unhealthy: Option<Amount>,
+}
+
+/// A gate that opens by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Approval {
+    /// How many operators must approve. At least 1.
+    #[schemars(range(min = 1))]
+    pub required: u32,
+}
+
+impl Fleet {
+    /// The wave of a cluster: the first that selects it.
+    pub fn wave_of(&self, cluster: &Cluster) -> Option<&Wave> {
+        self.spec.waves.iter().find(|wave| wave.clusters.selects(cluster))
+    }
+}
+
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// So many waves a fleet may have.
+const WAVES_MAX: usize = 100;
+
+/// Reports an interval that is out of range.
+pub(crate) fn check_interval(interval: Duration, steps: &[Step], problems: &mut Problems) {
+    if interval < INTERVAL_MIN || interval > INTERVAL_MAX {
+        let message = format!("an interval is from {INTERVAL_MIN} to {INTERVAL_MAX}, found {interval}");
+        problems.at(steps, message);
+    }
+}
+
+impl Check for Fleet {
+    fn check(&self, problems: &mut Problems) {
+        check_interval(self.spec.interval, &["spec".into(), "interval".into()], problems);
+        if self.spec.waves.len() > WAVES_MAX {
+            problems.at(&["spec".into(), "waves".into()], format!("a fleet has at most {WAVES_MAX} waves"));
+        }
+        let mut first_of_name = BTreeMap::new();
+        for (index, wave) in self.spec.waves.iter().enumerate() {
+            let steps = ["spec".into(), "waves".into(), index.into()];
+            problems.inside(&steps, wave);
+            if let Some(first) = first_of_name.insert(&wave.name, index) {
+                let [spec, waves, index] = steps;
+                let message = format!("the wave `{}` is already spec.waves[{first}]; names are unique", wave.name);
+                problems.at(&[spec, waves, index, "name".into()], message);
+            }
+        }
+    }
+}
+
+impl Check for Wave {
+    fn check(&self, problems: &mut Problems) {
+        problems.inside(&["clusters".into()], &self.clusters);
+        if self.approval.as_ref().is_some_and(|approval| approval.required == 0) {
+            let message = "at least 1 approval is required; remove `approval` to need none";
+            problems.at(&["approval".into(), "required".into()], message);
+        }
+        self.check_batches(problems);
+    }
+}
+
+impl Wave {
+    fn check_batches(&self, problems: &mut Problems) {
+        let whole = Percentage::new(100).map(Amount::Share);
+        for (index, batch) in self.batches.iter().enumerate() {
+            let steps = ["batches".into(), index.into()];
+            let grows = match (index.checked_sub(1).map(|before| self.batches[before]), *batch) {
+                (_, Amount::Count(0)) => false,
+                (_, Amount::Share(share)) if share.get() == 0 => false,
+                (Some(Amount::Count(before)), Amount::Count(now)) => before < now,
+                (Some(Amount::Share(before)), Amount::Share(now)) => before < now,
+                (Some(Amount::Share(_)), Amount::Count(_)) => {
+                    problems.at(&steps, "a number of clusters cannot follow a percentage");
+                    continue;
+                }
+                _ => true,
+            };
+            if !grows {
+                problems.at(&steps, "each batch must be larger than the one before it");
+            }
+        }
+        if let Some(last) = self.batches.last()
+            && Some(*last) != whole
+        {
+            let steps = ["batches".into(), (self.batches.len() - 1).into()];
+            problems.at(&steps, "the last batch must be `100%`, or some clusters would never get a revision");
+        }
+    }
+}

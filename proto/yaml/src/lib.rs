@@ -1,0 +1,78 @@
+//! How does `kubectl apply -f` read this file?
+//!
+//! ```text
+//! bytes -> parts (one for each document) -> nodes with their places -> JSON
+//!         split.rs                         compose.rs, scalar.rs      node.rs
+//! ```
+//!
+//! Kubernetes' tools do not read YAML 1.2, nor quite YAML 1.1: `0644` is the number 420, `on` is
+//! true, `1.0` is the integer 1, a key given twice keeps its last value, and a line that begins
+//! with `---` ends a document wherever it stands. A fleet repository has to mean the same to
+//! Muster as it does to kubectl, so both its manifests and its own documents are read here, by
+//! one set of rules.
+//!
+//! Pure: bytes in, values or errors out. No error text contains a scalar's value, since the
+//! document may be a Secret.
+
+#![forbid(unsafe_code)]
+
+mod compose;
+mod events;
+mod json;
+mod node;
+mod number;
+mod scalar;
+mod split;
+mod write;
+
+pub use compose::DuplicateKeys;
+pub use node::{Entry, Mark, Node, Value};
+pub use split::{Part, Syntax, parts};
+pub use write::to_yaml;
+
+/// How much one file may ask of the reader. Every limit has an error of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of a file in bytes.
+    pub bytes_max: usize,
+    /// Documents in one file.
+    pub documents_max: usize,
+    /// Mappings and sequences inside one another.
+    pub depth_max: usize,
+    /// Memory, in bytes, that copies of anchored values may take in one document. This is what
+    /// stops a few nested aliases from growing into gigabytes.
+    pub alias_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            bytes_max: 16 << 20,
+            documents_max: 20_000,
+            depth_max: 128,
+            alias_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// Why a document cannot be read, and where. Lines and columns count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {message}")]
+pub struct Error {
+    /// The place in the file.
+    pub at: Mark,
+    /// What is wrong there, without the values found.
+    pub message: String,
+}
+
+impl Error {
+    pub(crate) fn new(at: Mark, message: impl Into<String>) -> Self {
+        Error { at, message: message.into() }
+    }
+
+    /// The same error in a file where the text it was found in begins at `line`.
+    pub(crate) fn below(mut self, line: usize) -> Self {
+        self.at.line += line - 1;
+        self
+    }
+}
