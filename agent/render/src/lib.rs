@@ -1,2 +1,77 @@
-//! Render.
+//! Which Kubernetes objects does a directory of a repository stand for?
+//!
+//! ```text
+//! files below a path -> source (which of them count) -> muster-yaml (kubectl's reading)
+//!   -> objects (lists taken apart, checked) -> no object twice -> Vec<Object>
+//! ```
+//!
+//! Pure: named bytes in, objects or errors with file and line out. No file system, network, clock
+//! or processes, so the same commit gives the same objects everywhere, and rendering can be tried
+//! in a test or on a laptop.
+//!
+//! YAML is read by the crate `muster-yaml`, which the documents of a fleet are read by as well.
+
 #![forbid(unsafe_code)]
+
+mod directory;
+mod error;
+mod object;
+mod unique;
+
+use std::collections::BTreeMap;
+
+pub use error::{RenderError, RenderErrors};
+pub use muster_yaml::Limits as YamlLimits;
+pub use object::Object;
+
+/// How much one app may ask for. Every limit has an error of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Manifests below the path.
+    pub files_max: usize,
+    /// Bytes of all manifests below the path.
+    pub bytes_max: usize,
+    /// Objects rendered, after lists are taken apart.
+    pub objects_max: usize,
+    /// What one file may hold.
+    pub yaml: YamlLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { files_max: 10_000, bytes_max: 64 << 20, objects_max: 50_000, yaml: YamlLimits::default() }
+    }
+}
+
+/// Renders the directory at `path`, relative to the root and without `.` or `..`; empty is the
+/// root itself. `files` may hold more than that directory. A path that names a file renders it.
+///
+/// Objects come in the order of their files' names and, in a file, in its own order. Documents of
+/// Muster itself (`muster.dev/...`) are left out, so apps and their documents can share a folder.
+///
+/// # Errors
+/// Everything that is wrong, not only the first thing. Nothing of an app with errors should be
+/// applied, and nothing pruned for it.
+pub fn render(
+    files: &BTreeMap<String, Vec<u8>>,
+    path: &str,
+    limits: &Limits,
+) -> Result<Vec<Object>, RenderErrors> {
+    let mut errors = Vec::new();
+    let mut objects = Vec::new();
+    match directory::manifests(files, path, limits) {
+        Ok(manifests) => {
+            for (file, bytes) in manifests {
+                object::read_file(file, bytes, limits, &mut objects, &mut errors);
+                if objects.len() > limits.objects_max {
+                    let message = format!("more than {} objects; split the app", limits.objects_max);
+                    errors.push(RenderError::at_file(file, message));
+                    break;
+                }
+            }
+        }
+        Err(found) => errors.extend(found),
+    }
+    unique::check(&objects, &mut errors);
+    if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) }
+}

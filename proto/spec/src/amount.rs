@@ -32,7 +32,10 @@ impl FromStr for Percentage {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         digits.and_then(|digits| digits.parse().ok()).and_then(Percentage::new).ok_or_else(|| {
-            NameError(format!("`{}` is not a percentage: expected a whole number from 0% to 100%", shown(text)))
+            NameError(format!(
+                "`{}` is not a percentage: expected a whole number from 0% to 100%",
+                shown(text)
+            ))
         })
     }
 }
@@ -108,11 +111,15 @@ impl<'de> Deserialize<'de> for Amount {
             }
 
             fn visit_u64<E: de::Error>(self, count: u64) -> Result<Amount, E> {
-                u32::try_from(count).map(Amount::Count).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(count), &self))
+                u32::try_from(count)
+                    .map(Amount::Count)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(count), &self))
             }
 
             fn visit_i64<E: de::Error>(self, count: i64) -> Result<Amount, E> {
-                u32::try_from(count).map(Amount::Count).map_err(|_| E::invalid_value(de::Unexpected::Signed(count), &self))
+                u32::try_from(count)
+                    .map(Amount::Count)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(count), &self))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {

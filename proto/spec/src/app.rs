@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName, PathTemplate,
-    RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
+    AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName,
+    PathTemplate, RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
     fleet::check_interval,
     path::{Check, Problems},
 };
@@ -261,7 +261,9 @@ impl Check for App {
             }
         }
         for (index, rule) in self.spec.health.iter().enumerate() {
-            let first = self.spec.health[..index].iter().position(|other| (&other.group, &other.kind) == (&rule.group, &rule.kind));
+            let first = self.spec.health[..index]
+                .iter()
+                .position(|other| (&other.group, &other.kind) == (&rule.group, &rule.kind));
             let steps = ["spec".into(), "health".into(), index.into()];
             check_kind(&rule.kind, &steps, problems);
             if let Some(first) = first {
@@ -288,7 +290,10 @@ impl Check for Sync {
             problems.at(&steps("duration"), "expected more than 0s");
         }
         if !FACTORS.contains(&backoff.factor) {
-            problems.at(&steps("factor"), format!("expected a number from {} to {}", FACTORS.start(), FACTORS.end()));
+            problems.at(
+                &steps("factor"),
+                format!("expected a number from {} to {}", FACTORS.start(), FACTORS.end()),
+            );
         }
         if backoff.max_duration < backoff.duration {
             let message = format!("shorter than the first wait of {}", backoff.duration);
@@ -311,6 +316,9 @@ fn check_kind(kind: &str, steps: &[crate::path::Step], problems: &mut Problems) 
     if !fits {
         let mut steps = steps.to_vec();
         steps.push("kind".into());
-        problems.at(&steps, format!("`{}` is not a kind; expected a name such as `Deployment`", crate::names::shown(kind)));
+        problems.at(
+            &steps,
+            format!("`{}` is not a kind; expected a name such as `Deployment`", crate::names::shown(kind)),
+        );
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    App, AppName, Cluster, ClusterName, Document, Fleet, Kind, Located, SpecError, TrackName, WaveName, WavePin,
+    App, AppName, Cluster, ClusterName, Document, Fleet, Kind, Located, SpecError, TrackName, WaveName,
+    WavePin,
     parse::{depends_on, parse_file},
 };
 
@@ -58,7 +59,9 @@ impl Catalog {
             }
         }
         catalog.check_dependencies();
-        catalog.errors.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
+        catalog.errors.sort_by(|one, other| {
+            (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
+        });
         catalog
     }
 
@@ -85,7 +88,10 @@ impl Catalog {
     }
 
     fn broken(&self, kind: Kind) -> impl Iterator<Item = &(String, String)> {
-        self.errors.iter().filter_map(|error| error.document.as_ref()).filter(move |(broken, _)| broken == kind.as_str())
+        self.errors
+            .iter()
+            .filter_map(|error| error.document.as_ref())
+            .filter(move |(broken, _)| broken == kind.as_str())
     }
 
     fn insert(&mut self, document: Located<Document>) {
@@ -107,13 +113,19 @@ impl Catalog {
 
     fn refuse_all(&mut self, kind: Kind, documents: &[Located<Document>]) {
         for document in documents {
-            let others: Vec<String> =
-                documents.iter().filter(|other| !std::ptr::eq(*other, document)).map(Located::place).collect();
+            let others: Vec<String> = documents
+                .iter()
+                .filter(|other| !std::ptr::eq(*other, document))
+                .map(Located::place)
+                .collect();
             let name = document.value.name();
             let (field, message) = match kind {
-                Kind::Fleet => ("kind", format!("there is another Fleet at {}; a repository has one", others.join(", "))),
+                Kind::Fleet => {
+                    ("kind", format!("there is another Fleet at {}; a repository has one", others.join(", ")))
+                }
                 _ => {
-                    let message = format!("the {kind} `{name}` is also at {}; remove or rename one", others.join(", "));
+                    let message =
+                        format!("the {kind} `{name}` is also at {}; remove or rename one", others.join(", "));
                     ("metadata.name", message)
                 }
             };
@@ -181,7 +193,9 @@ impl Catalog {
                 chain.reverse();
                 return Some(chain.join(" -> "));
             }
-            for dependency in self.apps.get(name).map(|app| app.value.spec.depends_on.as_slice()).unwrap_or_default() {
+            for dependency in
+                self.apps.get(name).map(|app| app.value.spec.depends_on.as_slice()).unwrap_or_default()
+            {
                 if !reached.contains_key(dependency) {
                     reached.insert(dependency, Some(name));
                     next.push(dependency);

@@ -231,7 +231,11 @@ impl<'de> de::Deserializer<'de> for Source<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: de::Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -291,7 +295,8 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
         let Some(entry) = self.entries.get(self.next) else {
             return Ok(None);
         };
-        let key: de::value::BorrowedStrDeserializer<'_, Error> = de::value::BorrowedStrDeserializer::new(&entry.key);
+        let key: de::value::BorrowedStrDeserializer<'_, Error> =
+            de::value::BorrowedStrDeserializer::new(&entry.key);
         seed.deserialize(key).map(Some).map_err(|error| {
             let mut error = error.under(Step::Key(entry.key.clone()));
             error.on_key = true;
@@ -300,7 +305,8 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let entry = self.entries.get(self.next).ok_or_else(|| Error::new("a value without a key".to_owned()))?;
+        let entry =
+            self.entries.get(self.next).ok_or_else(|| Error::new("a value without a key".to_owned()))?;
         self.next += 1;
         seed.deserialize(Source(&entry.value)).map_err(|error| error.under(Step::Key(entry.key.clone())))
     }

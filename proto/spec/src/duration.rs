@@ -18,8 +18,14 @@ pub struct Duration {
 }
 
 /// Units and their milliseconds, largest first.
-const UNITS: [(&str, u64); 6] =
-    [("w", 7 * 24 * 3_600_000), ("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] = [
+    ("w", 7 * 24 * 3_600_000),
+    ("d", 24 * 3_600_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 /// The largest unit that is written.
 const WRITTEN_FROM: usize = 2;
 const MILLIS_MAX: u64 = 10 * 366 * 24 * 3_600_000;

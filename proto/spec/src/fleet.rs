@@ -117,7 +117,8 @@ impl Check for Fleet {
             problems.inside(&steps, wave);
             if let Some(first) = first_of_name.insert(&wave.name, index) {
                 let [spec, waves, index] = steps;
-                let message = format!("the wave `{}` is already spec.waves[{first}]; names are unique", wave.name);
+                let message =
+                    format!("the wave `{}` is already spec.waves[{first}]; names are unique", wave.name);
                 problems.at(&[spec, waves, index, "name".into()], message);
             }
         }

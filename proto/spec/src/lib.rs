@@ -51,8 +51,8 @@ pub use duration::Duration;
 pub use error::SpecError;
 pub use fleet::{Approval, Fleet, FleetSpec, Wave};
 pub use names::{
-    AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName, ServiceAccountName,
-    TrackName, WaveName,
+    AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
+    ServiceAccountName, TrackName, WaveName,
 };
 pub use parse::{Parsed, parse_file};
 pub use pin::{Evidence, PinnedSource, WavePin, WavePinSpec};

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Limits for one file of documents.
-const LIMITS: Limits = Limits { bytes_max: 4 << 20, documents_max: 10_000, depth_max: 64, alias_bytes_max: 1 << 20 };
+const LIMITS: Limits =
+    Limits { bytes_max: 4 << 20, documents_max: 10_000, depth_max: 64, alias_bytes_max: 1 << 20 };
 
 /// What a file holds of Muster's documents.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -96,7 +97,9 @@ fn parse_part(file: &str, part: &Part<'_>, parsed: &mut Parsed) {
         Err(problems) => {
             let identity = identity(&root);
             parsed.errors.extend(
-                problems.into_iter().map(|(path, at, message)| spec_error(file, at, path, message, identity.clone())),
+                problems
+                    .into_iter()
+                    .map(|(path, at, message)| spec_error(file, at, path, message, identity.clone())),
             );
         }
     }
@@ -141,7 +144,8 @@ fn parse_root(root: &Node) -> Result<Document, Vec<Problem>> {
     let api_version = root.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
     if api_version != API_VERSION {
         let shown = crate::names::shown(api_version);
-        let message = format!("`{shown}` is not supported by this version of Muster, expected `{API_VERSION}`");
+        let message =
+            format!("`{shown}` is not supported by this version of Muster, expected `{API_VERSION}`");
         return Err(vec![("apiVersion".to_owned(), at("apiVersion"), message)]);
     }
     let kind = match root.get("kind") {
@@ -165,14 +169,21 @@ fn checked<T: for<'n> Deserialize<'n> + Check>(root: &Node) -> Result<T, Vec<Pro
         entries.retain(|entry| entry.key != "apiVersion" && entry.key != "kind");
     }
     let value: T = decode(&body).map_err(|failures| {
-        failures.into_iter().map(|failure| (failure.path.to_string(), failure.at, failure.message)).collect::<Vec<_>>()
+        failures
+            .into_iter()
+            .map(|failure| (failure.path.to_string(), failure.at, failure.message))
+            .collect::<Vec<_>>()
     })?;
     let mut problems = Problems::default();
     value.check(&mut problems);
     if problems.found.is_empty() {
         return Ok(value);
     }
-    Err(problems.found.into_iter().map(|(path, message)| (path.to_string(), path.locate(root), message)).collect())
+    Err(problems
+        .found
+        .into_iter()
+        .map(|(path, message)| (path.to_string(), path.locate(root), message))
+        .collect())
 }
 
 fn spec_error(

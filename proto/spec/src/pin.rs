@@ -77,7 +77,8 @@ impl Check for WavePin {
             problems.at(&["metadata".into(), "name".into()], message);
         }
         for (index, source) in self.spec.sources.iter().enumerate() {
-            let same = |other: &&PinnedSource| (&other.repo, &other.reference) == (&source.repo, &source.reference);
+            let same =
+                |other: &&PinnedSource| (&other.repo, &other.reference) == (&source.repo, &source.reference);
             if self.spec.sources[..index].iter().any(|other| same(&other)) {
                 problems.at(&["spec".into(), "sources".into(), index.into()], "this source is listed twice");
             }

@@ -26,7 +26,11 @@ pub struct Selector {
 
 /// A condition on one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a condition with key, operator and values")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "a condition with key, operator and values"
+)]
 pub struct Requirement {
     /// The label.
     pub key: LabelKey,
@@ -64,7 +68,10 @@ impl Selector {
 
     fn holds<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
         self.match_labels.iter().all(|(key, value)| label(key.as_str()) == Some(value.as_str()))
-            && self.match_expressions.iter().all(|requirement| requirement.holds(label(requirement.key.as_str())))
+            && self
+                .match_expressions
+                .iter()
+                .all(|requirement| requirement.holds(label(requirement.key.as_str())))
     }
 }
 
@@ -84,7 +91,9 @@ impl Check for Selector {
     fn check(&self, problems: &mut Problems) {
         for (index, requirement) in self.match_expressions.iter().enumerate() {
             let message = match (requirement.operator, requirement.values.is_empty()) {
-                (Operator::In | Operator::NotIn, true) => "the operators `In` and `NotIn` need at least one value",
+                (Operator::In | Operator::NotIn, true) => {
+                    "the operators `In` and `NotIn` need at least one value"
+                }
                 (Operator::Exists | Operator::DoesNotExist, false) => {
                     "the operators `Exists` and `DoesNotExist` take no values; remove them"
                 }

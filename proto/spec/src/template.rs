@@ -51,7 +51,9 @@ pub enum TemplateError {
         cluster: String,
     },
     /// The value cannot be a piece of a path. Change it in the Cluster document.
-    #[error("cluster.values.{value} of the cluster `{cluster}` is not a string, number or boolean, so it cannot stand in spec.source.path")]
+    #[error(
+        "cluster.values.{value} of the cluster `{cluster}` is not a string, number or boolean, so it cannot stand in spec.source.path"
+    )]
     NotText {
         /// The value, with dots.
         value: String,
@@ -84,7 +86,9 @@ impl PathTemplate {
                 Piece::Name => path.push_str(cluster.metadata.name.as_str()),
                 Piece::Label(key) => match cluster.metadata.labels.get(key.as_str()) {
                     Some(value) => path.push_str(value.as_str()),
-                    None => return Err(TemplateError::NoLabel { label: key.clone(), cluster: named(cluster) }),
+                    None => {
+                        return Err(TemplateError::NoLabel { label: key.clone(), cluster: named(cluster) });
+                    }
                 },
                 Piece::Value(keys) => path.push_str(&value_text(keys, cluster)?),
             }
@@ -103,7 +107,8 @@ fn named(cluster: &Cluster) -> String {
 
 fn value_text(keys: &[String], cluster: &Cluster) -> Result<String, TemplateError> {
     let value = keys.iter().enumerate().try_fold(None, |value: Option<&Value>, (position, key)| {
-        let next = if position == 0 { cluster.spec.values.get(key) } else { value.and_then(|value| value.get(key)) };
+        let next =
+            if position == 0 { cluster.spec.values.get(key) } else { value.and_then(|value| value.get(key)) };
         next.map(Some)
     });
     match value.flatten() {
@@ -145,9 +150,8 @@ fn clean(path: &str) -> Result<String, &'static str> {
 }
 
 fn piece(inside: &str) -> Result<Piece, NameError> {
-    let unknown = || {
-        Err(NameError(format!("`{{{{ {} }}}}` is not known here; expected {FIELDS}", shown(inside))))
-    };
+    let unknown =
+        || Err(NameError(format!("`{{{{ {} }}}}` is not known here; expected {FIELDS}", shown(inside))));
     if inside == "cluster.name" {
         return Ok(Piece::Name);
     }
@@ -186,7 +190,8 @@ impl FromStr for PathTemplate {
         }
         // With a stand-in for what is filled in, so that a path that can never be clean is found
         // when the document is read.
-        let sample: String = pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "x" }).collect();
+        let sample: String =
+            pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "x" }).collect();
         clean(&sample).map_err(|problem| NameError(format!("the path `{}` {problem}", shown(text))))?;
         Ok(PathTemplate { text: text.to_owned(), pieces })
     }

@@ -70,11 +70,14 @@ fn check_repository(text: &str) -> Result<(), NameError> {
         let user = authority.rsplit_once('@').map(|(user, _)| user);
         // The value is not shown: what stands here is a password or a token.
         if user.is_some_and(|user| user.contains(':') || scheme.starts_with("http")) {
-            return fail("contains credentials; give them to the agent in a file instead (--git-credentials-file)");
+            return fail(
+                "contains credentials; give them to the agent in a file instead (--git-credentials-file)",
+            );
         }
         return Ok(());
     }
-    if text.starts_with('/') || text.split_once(':').is_some_and(|(host, path)| !host.contains('/') && !path.is_empty())
+    if text.starts_with('/')
+        || text.split_once(':').is_some_and(|(host, path)| !host.contains('/') && !path.is_empty())
     {
         return Ok(());
     }
@@ -85,7 +88,11 @@ fn check_reference(text: &str) -> Result<(), NameError> {
     sized("the Git reference", text, TEXT_BYTES_MAX)?;
     let refused = |char: char| char.is_whitespace() || char.is_control() || "~^:?*[\\".contains(char);
     let part_fits = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    if text.contains(refused) || text.starts_with('-') || text.ends_with('.') || text.contains("..") || text.contains("@{")
+    if text.contains(refused)
+        || text.starts_with('-')
+        || text.ends_with('.')
+        || text.contains("..")
+        || text.contains("@{")
         || !text.split('/').all(part_fits)
     {
         return Err(NameError(format!("`{}` is not a Git branch, tag or reference name", shown(text))));

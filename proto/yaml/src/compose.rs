@@ -61,7 +61,9 @@ impl<'t> Composer<'t> {
         }
         self.charge(raw)?;
         let value = match &raw.content {
-            Content::Alias(target) => return self.expand(raw.at, *target, |composer| composer.node(*target, depth + 1)),
+            Content::Alias(target) => {
+                return self.expand(raw.at, *target, |composer| composer.node(*target, depth + 1));
+            }
             Content::Scalar { tag, plain, text } => {
                 let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone());
                 value(resolved.map_err(|message| Error::new(raw.at, message))?, raw.at)?
@@ -88,7 +90,10 @@ impl<'t> Composer<'t> {
         self.alias_bytes = self.alias_bytes.saturating_add(NODE_BYTES + text);
         if self.alias_bytes > self.limits.alias_bytes_max {
             let limit = self.limits.alias_bytes_max;
-            return Err(Error::new(raw.at, format!("aliases (*name) of this value expand to more than {limit} bytes")));
+            return Err(Error::new(
+                raw.at,
+                format!("aliases (*name) of this value expand to more than {limit} bytes"),
+            ));
         }
         Ok(())
     }
@@ -146,7 +151,8 @@ impl<'t> Composer<'t> {
                 Ok((raw.at, text))
             }
             Content::Sequence(_) | Content::Mapping(_) => {
-                let hint = "a key is a list or a mapping; if this is a template such as {{ x }}, put it in quotes";
+                let hint =
+                    "a key is a list or a mapping; if this is a template such as {{ x }}, put it in quotes";
                 Err(Error::new(raw.at, hint))
             }
         }
@@ -195,7 +201,12 @@ fn value(resolved: scalar::Resolved, at: Mark) -> Result<Value, Error> {
         Resolved::Uint(value) => Value::Number(number::from_u64(value)),
         Resolved::Float(value) => match number::from_f64(value) {
             Some(number) => Value::Number(number),
-            None => return Err(Error::new(at, "JSON has no infinities and no \"not a number\"; put the value in quotes")),
+            None => {
+                return Err(Error::new(
+                    at,
+                    "JSON has no infinities and no \"not a number\"; put the value in quotes",
+                ));
+            }
         },
         Resolved::Text(text) => Value::String(text),
     })
@@ -220,7 +231,12 @@ impl Mapping {
     }
 
     /// Puts an entry, which came through a merge key or not.
-    pub(crate) fn put(&mut self, entry: Entry, merging: bool, duplicates: DuplicateKeys) -> Result<(), Error> {
+    pub(crate) fn put(
+        &mut self,
+        entry: Entry,
+        merging: bool,
+        duplicates: DuplicateKeys,
+    ) -> Result<(), Error> {
         if let Some(found) = self.find(&entry.key) {
             if duplicates == DuplicateKeys::Refuse && !merging && !self.merged[found] {
                 let Entry { at: earlier, key, .. } = &self.entries[found];

@@ -70,12 +70,14 @@ impl<'a> Events<'a> {
                 EventData::DocumentStart { .. } => Event::DocumentStart,
                 EventData::DocumentEnd { .. } => Event::DocumentEnd,
                 EventData::Alias { anchor } => Event::Alias(anchor),
-                EventData::Scalar { anchor, tag, value, plain_implicit, style, .. } => Event::Scalar(Scalar {
-                    anchor,
-                    plain: plain_implicit && style == ScalarStyle::Plain,
-                    tag,
-                    text: value,
-                }),
+                EventData::Scalar { anchor, tag, value, plain_implicit, style, .. } => {
+                    Event::Scalar(Scalar {
+                        anchor,
+                        plain: plain_implicit && style == ScalarStyle::Plain,
+                        tag,
+                        text: value,
+                    })
+                }
                 EventData::SequenceStart { anchor, .. } => Event::SequenceStart(anchor),
                 EventData::SequenceEnd => Event::SequenceEnd,
                 EventData::MappingStart { anchor, .. } => Event::MappingStart(anchor),

@@ -13,7 +13,12 @@ pub(crate) fn length(text: &str, limits: &Limits) -> Result<usize, Error> {
 }
 
 /// Reads the JSON value at the beginning of the text, which begins at line `line` of its file.
-pub(crate) fn document(text: &str, line: usize, duplicates: DuplicateKeys, limits: &Limits) -> Result<Node, Error> {
+pub(crate) fn document(
+    text: &str,
+    line: usize,
+    duplicates: DuplicateKeys,
+    limits: &Limits,
+) -> Result<Node, Error> {
     let mut cursor = Cursor::new(text, duplicates, limits.depth_max);
     cursor.value(1).map_err(|error| error.below(line))
 }
@@ -128,7 +133,9 @@ impl<'t> Cursor<'t> {
     }
 
     fn word(&mut self) -> Result<Value, Error> {
-        for (word, value) in [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null)] {
+        for (word, value) in
+            [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null)]
+        {
             if self.text[self.offset..].starts_with(word) {
                 self.offset += word.len();
                 return Ok(value);

@@ -46,12 +46,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            bytes_max: 16 << 20,
-            documents_max: 20_000,
-            depth_max: 128,
-            alias_bytes_max: 16 << 20,
-        }
+        Limits { bytes_max: 16 << 20, documents_max: 20_000, depth_max: 128, alias_bytes_max: 16 << 20 }
     }
 }
 

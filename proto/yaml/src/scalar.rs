@@ -26,7 +26,11 @@ const TAG_PREFIX: &str = "tag:yaml.org,2002:";
 /// and without a tag. The error says what is wrong, without the text.
 pub(crate) fn resolve(tag: Option<&str>, plain: bool, text: String) -> Result<Resolved, String> {
     let Some(tag) = tag.filter(|tag| !tag.is_empty()) else {
-        return Ok(if plain { resolve_plain(&text, true).unwrap_or(Resolved::Text(text)) } else { Resolved::Text(text) });
+        return Ok(if plain {
+            resolve_plain(&text, true).unwrap_or(Resolved::Text(text))
+        } else {
+            Resolved::Text(text)
+        });
     };
     let Some(short) = tag.strip_prefix(TAG_PREFIX) else {
         return Ok(Resolved::Text(text));
@@ -90,8 +94,12 @@ fn resolve_plain(text: &str, dated: bool) -> Option<Resolved> {
 
 fn word(text: &str) -> Option<Resolved> {
     Some(match text {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Resolved::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Resolved::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Resolved::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Resolved::Bool(false)
+        }
         "~" | "null" | "Null" | "NULL" => Resolved::Null,
         _ => return None,
     })
@@ -132,7 +140,11 @@ fn integer(text: &str) -> Option<Resolved> {
     if !digits.bytes().next()?.is_ascii_alphanumeric() {
         return None;
     }
-    let signed = if sign == "-" { i64::from_str_radix(&format!("-{digits}"), radix) } else { i64::from_str_radix(digits, radix) };
+    let signed = if sign == "-" {
+        i64::from_str_radix(&format!("-{digits}"), radix)
+    } else {
+        i64::from_str_radix(digits, radix)
+    };
     match signed {
         Ok(value) => Some(Resolved::Int(value)),
         Err(_) if sign.is_empty() => u64::from_str_radix(digits, radix).ok().map(Resolved::Uint),

@@ -113,7 +113,11 @@ fn looks_like_json(text: &str) -> bool {
 
 /// Takes JSON objects off the front of the text. Returns what is left, to be read as YAML, and
 /// the line it begins at.
-fn json_objects<'t>(text: &'t str, limits: &Limits, parts: &mut Vec<Result<Part<'t>, Error>>) -> Result<(&'t str, usize), Error> {
+fn json_objects<'t>(
+    text: &'t str,
+    limits: &Limits,
+    parts: &mut Vec<Result<Part<'t>, Error>>,
+) -> Result<(&'t str, usize), Error> {
     let mut rest = text;
     let mut line = 1;
     loop {
@@ -124,7 +128,11 @@ fn json_objects<'t>(text: &'t str, limits: &Limits, parts: &mut Vec<Result<Part<
         let start = line + newlines(&rest[..rest.len() - trimmed.len()]);
         match json::length(trimmed, limits) {
             Ok(length) => {
-                parts.push(Ok(Part { text: Cow::Borrowed(&trimmed[..length]), line: start, syntax: Syntax::Json }));
+                parts.push(Ok(Part {
+                    text: Cow::Borrowed(&trimmed[..length]),
+                    line: start,
+                    syntax: Syntax::Json,
+                }));
                 line = start + newlines(&trimmed[..length]);
                 rest = &trimmed[length..];
             }
@@ -148,7 +156,8 @@ fn yaml_documents<'t>(text: &'t str, first_line: usize, parts: &mut Vec<Result<P
     let (mut offset, mut line) = (0, first_line);
     let mut push = |from: usize, to: usize, line: usize| {
         let chunk = &text[from..to];
-        let text = if chunk.contains('\r') { Cow::Owned(chunk.replace("\r\n", "\n")) } else { Cow::Borrowed(chunk) };
+        let text =
+            if chunk.contains('\r') { Cow::Owned(chunk.replace("\r\n", "\n")) } else { Cow::Borrowed(chunk) };
         parts.push(Ok(Part { text, line, syntax: Syntax::Yaml }));
     };
     for full in text.split_inclusive('\n') {

@@ -99,9 +99,12 @@ fn string(text: &mut String, value: &str) {
             '\n' => text.push_str("\\n"),
             '\t' => text.push_str("\\t"),
             '\r' => text.push_str("\\r"),
-            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}') => {
+            char if char.is_control()
+                || matches!(char, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}') =>
+            {
                 let code = u32::from(char);
-                let _ = if code <= 0xFF { write!(text, "\\x{code:02X}") } else { write!(text, "\\u{code:04X}") };
+                let _ =
+                    if code <= 0xFF { write!(text, "\\x{code:02X}") } else { write!(text, "\\u{code:04X}") };
             }
             char => text.push(char),
         }
@@ -113,6 +116,8 @@ fn string(text: &mut String, value: &str) {
 /// sign of YAML in it and does not resolve to anything else.
 fn is_plain(value: &str) -> bool {
     value.starts_with(|char: char| char.is_ascii_alphabetic() || char == '/')
-        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'@'))
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'@'))
         && matches!(scalar::resolve(None, true, value.to_owned()), Ok(Resolved::Text(_)))
 }

@@ -45,7 +45,8 @@ pub(super) fn read(text: &str, first_line: usize, limits: &Limits) -> Result<Opt
         (_, Event::DocumentStart) => {}
         _ => return Ok(None),
     }
-    let mut reader = Reader { events, nodes: Vec::new(), anchors: HashMap::new(), depth_max: limits.depth_max };
+    let mut reader =
+        Reader { events, nodes: Vec::new(), anchors: HashMap::new(), depth_max: limits.depth_max };
     let event = reader.events.next()?;
     let root = reader.node(event, 1)?;
     // Asking for the end is what finds text that cannot follow the document.
@@ -111,9 +112,11 @@ impl Reader<'_> {
                 self.nodes[index].content = Content::Mapping(pairs);
                 Ok(index)
             }
-            Event::StreamEnd | Event::DocumentStart | Event::DocumentEnd | Event::SequenceEnd | Event::MappingEnd => {
-                Err(Error::new(at, "the document ends in the middle of a value"))
-            }
+            Event::StreamEnd
+            | Event::DocumentStart
+            | Event::DocumentEnd
+            | Event::SequenceEnd
+            | Event::MappingEnd => Err(Error::new(at, "the document ends in the middle of a value")),
         }
     }
 }

@@ -1,0 +1,79 @@
+//! Which files of a plain directory are manifests?
+//!
+//! All `.yaml`, `.yml` and `.json` files below it, however deep, as `kubectl apply -R -f` and Argo
+//! CD take them, except those that are hidden or in a hidden folder.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use crate::{Limits, RenderError};
+
+/// Endings of manifests; others are ignored.
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+/// Files that make their directory a Kustomize one.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Finds the manifests of a directory, in the order of their names.
+pub(crate) fn manifests<'f>(
+    files: &'f BTreeMap<String, Vec<u8>>,
+    path: &str,
+    limits: &Limits,
+) -> Result<Vec<(&'f str, &'f [u8])>, Vec<RenderError>> {
+    let path = path.trim_end_matches('/');
+    let path = if path == "." { "" } else { path };
+    if path.split('/').any(|part| part == "." || part == "..") || path.starts_with('/') {
+        let message = "the path must be relative to the root of the repository, without `.` and `..`";
+        return Err(vec![RenderError::at_file(path, message)]);
+    }
+    if let Some((file, bytes)) = files.get_key_value(path) {
+        return single_file(file, bytes);
+    }
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let below = files
+        .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+        .take_while(|(file, _)| file.starts_with(&prefix));
+    let (mut found, mut errors, mut bytes_sum, mut any) = (Vec::new(), Vec::new(), 0_usize, false);
+    for (file, bytes) in below {
+        any = true;
+        let inside = &file[prefix.len()..];
+        if inside.split('/').any(|part| part.starts_with('.')) {
+            continue;
+        }
+        let name = inside.rsplit('/').next().unwrap_or(inside);
+        if KUSTOMIZATIONS.contains(&name) {
+            errors.push(refuse_kustomize(file));
+        } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            found.push((file.as_str(), bytes.as_slice()));
+            bytes_sum = bytes_sum.saturating_add(bytes.len());
+        }
+    }
+    if !any {
+        let message = "there is no such directory in the repository at this revision; check source.path";
+        errors.push(RenderError::at_file(path, message));
+    }
+    if found.len() > limits.files_max {
+        let message =
+            format!("{} manifests; at most {} are allowed, split the app", found.len(), limits.files_max);
+        errors.push(RenderError::at_file(path, message));
+    }
+    if bytes_sum > limits.bytes_max {
+        let message = format!(
+            "{bytes_sum} bytes of manifests; at most {} are allowed, split the app",
+            limits.bytes_max
+        );
+        errors.push(RenderError::at_file(path, message));
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+fn single_file<'f>(file: &'f str, bytes: &'f [u8]) -> Result<Vec<(&'f str, &'f [u8])>, Vec<RenderError>> {
+    if ENDINGS.iter().any(|ending| file.ends_with(ending)) {
+        return Ok(vec![(file, bytes)]);
+    }
+    Err(vec![RenderError::at_file(file, "this is a file, but not a manifest (.yaml, .yml or .json)")])
+}
+
+fn refuse_kustomize(file: &str) -> RenderError {
+    let message = "Kustomize is not supported by this version of Muster; point source.path at a directory of plain \
+                   manifests";
+    RenderError::at_file(file, message)
+}
