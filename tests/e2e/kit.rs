@@ -1,5 +1,7 @@
 //! Does the test kit itself keep its promises?
 
+mod figures;
 mod git;
 mod kubernetes;
+mod missing;
 mod process;

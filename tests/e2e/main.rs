@@ -1,4 +1,7 @@
 //! End-to-end tests.
 #![forbid(unsafe_code)]
+// All of this crate is tests, where a broken expectation ends the test.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod boundaries;
 mod kit;
