@@ -1,0 +1,295 @@
+//! With which settings does the hub run?
+//!
+//! Flags win over the environment (`MUSTER_HUB_*`), which wins over `config.yaml` in the hub's directory.
+//! All that is wrong is told at once. No setting names a cluster or a kubeconfig: agents call the hub.
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use crate::{address::Address, authority::CLUSTER_LIFETIME_RANGE};
+
+/// Name of the file in the hub's directory.
+pub const CONFIG_FILE: &str = "config.yaml";
+/// Largest file looked at, in bytes.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Where the hub listens unless told otherwise.
+const LISTEN_DEFAULT: &str = "0.0.0.0:8443";
+const CERTIFICATE_LIFETIME_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
+const HEARTBEAT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// Flags of `muster-hub run`, and the environment variables in their place.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RunFlags {
+    /// Directory that `muster-hub init` made.
+    #[arg(long, env = "MUSTER_HUB_DIR")]
+    pub dir: PathBuf,
+    /// Address and port to listen on [default: 0.0.0.0:8443].
+    #[arg(long, env = "MUSTER_HUB_LISTEN", value_name = "IP:PORT")]
+    pub listen: Option<String>,
+    /// HOST:PORT under which the hub is reached; its certificate is made for these hosts.
+    #[arg(long = "address", env = "MUSTER_HUB_ADDRESS", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub addresses: Vec<String>,
+    /// Life of the certificates given to clusters, from 10s to 90d [default: 24h].
+    #[arg(long, env = "MUSTER_HUB_CERTIFICATE_LIFETIME", value_name = "DURATION")]
+    pub certificate_lifetime: Option<String>,
+    /// How often agents say something, from 1s to 5m; three in silence mean unreachable [default: 10s].
+    #[arg(long, env = "MUSTER_HUB_HEARTBEAT", value_name = "DURATION")]
+    pub heartbeat: Option<String>,
+    /// How to write the log: text or json [default: text].
+    #[arg(long, env = "MUSTER_HUB_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What to log: a level, or more finely as in `info,muster_hub=debug` [default: info].
+    #[arg(long, env = "MUSTER_HUB_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// `config.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct File {
+    addresses: Vec<String>,
+    listen: Option<String>,
+    certificate_lifetime: Option<String>,
+    heartbeat: Option<String>,
+    log_format: Option<String>,
+    log: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line of words per event.
+    #[default]
+    Text,
+    /// A JSON object per event.
+    Json,
+}
+
+/// What the hub runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The hub's directory.
+    pub directory: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Under which names the hub is reached.
+    pub addresses: Vec<Address>,
+    /// Life of a cluster's certificate.
+    pub certificate_lifetime: Duration,
+    /// How often agents say something.
+    pub heartbeat: Duration,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [one] => write!(formatter, "the settings are not valid: {one}"),
+            many => {
+                write!(formatter, "the settings are not valid:")?;
+                many.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file in the directory the flags name and puts the flags over it.
+    ///
+    /// # Errors
+    /// Names every setting that is not valid.
+    pub fn read(flags: RunFlags) -> Result<Self, ConfigError> {
+        let path = flags.dir.join(CONFIG_FILE);
+        let text = read_limited(&path).map_err(|error| {
+            let path = path.display();
+            ConfigError(vec![match error.kind() {
+                io::ErrorKind::NotFound => format!(
+                    "there is no {path}; run `muster-hub init --dir {} --address HOST:PORT` first",
+                    flags.dir.display()
+                ),
+                _ => format!("{path} cannot be read: {error}"),
+            }])
+        })?;
+        Self::merge(flags, &text, &path.display().to_string())
+    }
+
+    fn merge(flags: RunFlags, file: &str, path: &str) -> Result<Self, ConfigError> {
+        let file: File = match serde_yaml::from_str::<Option<File>>(file) {
+            Ok(file) => file.unwrap_or_default(),
+            Err(error) => return Err(ConfigError(vec![format!("{path}: {error}")])),
+        };
+        let mut problems = Vec::new();
+        let origin = |flag: Option<String>, name: &str, value: Option<String>, key: &str| match flag {
+            Some(flag) => Some((flag, format!("--{name}"))),
+            None => value.map(|value| (value, format!("{path}: {key}"))),
+        };
+        let listen = origin(flags.listen, "listen", file.listen, "listen");
+        let lifetime = origin(
+            flags.certificate_lifetime,
+            "certificate-lifetime",
+            file.certificate_lifetime,
+            "certificateLifetime",
+        );
+        let heartbeat = origin(flags.heartbeat, "heartbeat", file.heartbeat, "heartbeat");
+        let log_format = origin(flags.log_format, "log-format", file.log_format, "logFormat");
+        let log = origin(flags.log, "log", file.log, "log");
+        let (hosts, place) = if flags.addresses.is_empty() {
+            (file.addresses, format!("{path}: addresses"))
+        } else {
+            (flags.addresses, "--address".to_owned())
+        };
+
+        let listen = read(listen, LISTEN_DEFAULT, &mut problems, |text| {
+            text.parse().map_err(|_| format!("{text:?} is not IP:PORT, such as 0.0.0.0:8443 or [::]:8443"))
+        });
+        let certificate_lifetime = read(lifetime, "", &mut problems, |text| {
+            duration(text, CERTIFICATE_LIFETIME_DEFAULT, &CLUSTER_LIFETIME_RANGE)
+        });
+        let heartbeat =
+            read(heartbeat, "", &mut problems, |text| duration(text, HEARTBEAT_DEFAULT, &HEARTBEAT_RANGE));
+        let log_format = read(log_format, "text", &mut problems, |text| {
+            LogFormat::from_str(text, false).map_err(|_| format!("{text:?} is neither text nor json"))
+        });
+        let log = log.map_or_else(|| "info".to_owned(), |(text, _)| text);
+        let mut addresses = Vec::new();
+        for host in &hosts {
+            match host.parse::<Address>() {
+                Ok(address) => addresses.push(address),
+                Err(error) => problems.push(format!("{place}: {error}")),
+            }
+        }
+        if hosts.is_empty() {
+            problems.push(format!(
+                "{path}: addresses: name at least one HOST:PORT under which the hub is reached"
+            ));
+        }
+        match (listen, certificate_lifetime, heartbeat, log_format) {
+            (Some(listen), Some(certificate_lifetime), Some(heartbeat), Some(log_format))
+                if problems.is_empty() =>
+            {
+                let directory = flags.dir;
+                Ok(Self { directory, listen, addresses, certificate_lifetime, heartbeat, log_format, log })
+            }
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+fn read_limited(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.len() > CONFIG_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {CONFIG_BYTES_MAX} bytes")));
+    }
+    fs::read_to_string(path)
+}
+
+/// Reads a setting from where it is given, or its default.
+fn read<T>(
+    given: Option<(String, String)>,
+    default: &str,
+    problems: &mut Vec<String>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    let (text, place) = given.unwrap_or_else(|| (default.to_owned(), "default".to_owned()));
+    parse(&text).map_err(|problem| problems.push(format!("{place}: {problem}"))).ok()
+}
+
+fn duration(
+    text: &str,
+    default: Duration,
+    range: &std::ops::RangeInclusive<Duration>,
+) -> Result<Duration, String> {
+    if text.is_empty() {
+        return Ok(default);
+    }
+    let parsed =
+        humantime::parse_duration(text).map_err(|error| format!("{text:?} is not a duration: {error}"))?;
+    if !range.contains(&parsed) {
+        let (least, most) =
+            (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+        return Err(format!("{text} is not from {least} to {most}"));
+    }
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags() -> RunFlags {
+        RunFlags { dir: "/hub".into(), ..RunFlags::default() }
+    }
+
+    fn merge(flags: RunFlags, file: &str) -> Result<Settings, String> {
+        Settings::merge(flags, file, "config.yaml").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_fill_what_nobody_sets() {
+        let settings = merge(flags(), "addresses: ['hub.test:8443']").unwrap();
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(settings.certificate_lifetime.as_secs(), 24 * 3600);
+        assert_eq!((settings.heartbeat.as_secs(), settings.log_format), (10, LogFormat::Text));
+        assert_eq!(settings.log, "info");
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = "addresses: ['hub.test:8443']\nlisten: 127.0.0.1:1\nheartbeat: 2s\nlogFormat: json\n\
+                    certificateLifetime: 1h\nlog: debug\n";
+        let settings = merge(flags(), file).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:1");
+        assert_eq!((settings.heartbeat.as_secs(), settings.log_format), (2, LogFormat::Json));
+        let flags = RunFlags {
+            listen: Some("127.0.0.1:2".into()),
+            addresses: vec!["other.test:1".into()],
+            heartbeat: Some("3s".into()),
+            ..flags()
+        };
+        let settings = merge(flags, file).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:2");
+        assert_eq!(settings.addresses[0].to_string(), "other.test:1");
+        assert_eq!((settings.heartbeat.as_secs(), settings.certificate_lifetime.as_secs()), (3, 3600));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_with_its_place() {
+        let file = "addresses: [hub]\nlisten: here\nheartbeat: 1h\n";
+        let flags =
+            RunFlags { certificate_lifetime: Some("1s".into()), log_format: Some("xml".into()), ..flags() };
+        let error = merge(flags, file).unwrap_err();
+        for part in [
+            "config.yaml: addresses: \"hub\" is not HOST:PORT",
+            "config.yaml: listen: \"here\" is not IP:PORT",
+            "config.yaml: heartbeat: 1h is not from 1s to 5m",
+            "--certificate-lifetime: 1s is not from 10s to",
+            "--log-format: \"xml\"",
+        ] {
+            assert!(error.contains(part), "{part} is missing in:\n{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_so_no_cluster_address_or_credential_can_be_given() {
+        for key in ["kubeconfig", "clusterAddress", "lisen"] {
+            let error = merge(flags(), &format!("addresses: ['hub.test:1']\n{key}: x\n")).unwrap_err();
+            assert!(error.contains(key), "{error}");
+        }
+        let error = merge(flags(), "").unwrap_err();
+        assert!(error.contains("at least one HOST:PORT"), "{error}");
+    }
+}

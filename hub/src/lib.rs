@@ -1,0 +1,32 @@
+//! The Muster hub: hears from the agent of every cluster, and tells people how the fleet is.
+//!
+//! ```text
+//!            listener + tls            access         service              commit
+//! agents  -- TLS 1.3, client --> who may --> agents, enrollment --> one thread applies to
+//! muster  -- certificate          call what  fleet, tokens          fleet::State, keeps in store,
+//!                                                                   then tells watchers and agents
+//! ```
+//! The hub holds no cluster credential, cannot reach a cluster, and links no Kubernetes client. What it
+//! decides is plain code over data ([`fleet`], [`tokens`], [`csr`]); the rest moves bytes.
+#![forbid(unsafe_code)]
+
+mod access;
+pub mod address;
+pub mod arguments;
+pub mod authority;
+pub mod clock;
+mod commit;
+pub mod config;
+pub mod csr;
+pub mod fleet;
+pub mod identity;
+pub mod init;
+mod listener;
+pub mod record;
+pub mod server;
+mod service;
+pub mod store;
+mod streams;
+pub mod tls;
+pub mod tokens;
+mod watch;

@@ -1,0 +1,152 @@
+//! What must survive a restart, as data?
+//!
+//! A [`Change`] is one entry of what is written before anything is acknowledged; [`Loaded`] is what a
+//! store gives back at start.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use muster_spec::{AppName, ClusterName};
+use muster_wire::v1;
+
+use crate::tokens::{Token, TokenId};
+
+/// First 16 bytes of the SHA-256 of an encoded `AppStatus`, as the agent computed it.
+pub type Digest = [u8; 16];
+
+/// The last certificate a cluster was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Who.
+    pub cluster: ClusterName,
+    /// First time it enrolled with this hub.
+    pub enrolled_at: Timestamp,
+    /// End of its newest certificate.
+    pub certificate_expires_at: Timestamp,
+    /// Serial number of its newest certificate, hexadecimal.
+    pub serial: String,
+}
+
+/// A cluster as it was last heard of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterRecord {
+    /// Who.
+    pub cluster: ClusterName,
+    /// Last time anything was heard, when this was written.
+    pub last_seen: Timestamp,
+    /// Whether a stream was open then, so that a restart of the hub is not taken for one of the agent.
+    pub connected: bool,
+    /// What its agent said of it, if it has.
+    pub status: Option<Arc<v1::ClusterStatus>>,
+}
+
+/// One app in one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppRecord {
+    /// Where.
+    pub cluster: ClusterName,
+    /// Which.
+    pub app: AppName,
+    /// Of the status as the agent sent it.
+    pub digest: Digest,
+    /// When it was received.
+    pub reported_at: Timestamp,
+    /// What was received, within the hub's limits.
+    pub status: Arc<v1::AppStatus>,
+}
+
+/// One entry of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    /// Upwards in the order of arrival.
+    pub number: u64,
+    /// With `cluster` set to a cluster's name.
+    pub event: Arc<v1::Event>,
+}
+
+/// Something to be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// An enrolment token.
+    Token(Token),
+    /// A cluster's enrolment.
+    Enrolment(Enrolment),
+    /// A cluster.
+    Cluster(ClusterRecord),
+    /// An app in a cluster.
+    App(AppRecord),
+    /// An entry of the history.
+    Event(EventRecord),
+}
+
+/// Name of something kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Of a token.
+    Token(TokenId),
+    /// Of an app in a cluster.
+    App(ClusterName, AppName),
+    /// Of an entry of the history.
+    Event(u64),
+}
+
+/// One step of what is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Keep this in place of what had the same key.
+    Put(Record),
+    /// Forget this.
+    Delete(Key),
+}
+
+/// All a store could read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Enrolment tokens.
+    pub tokens: Vec<Token>,
+    /// Enrolments.
+    pub enrolments: Vec<Enrolment>,
+    /// Clusters.
+    pub clusters: Vec<ClusterRecord>,
+    /// Apps of all clusters.
+    pub apps: Vec<AppRecord>,
+    /// The history, by number.
+    pub events: Vec<EventRecord>,
+    /// What was found damaged and what was done about it, each a full sentence.
+    pub problems: Vec<String>,
+}
+
+impl Loaded {
+    /// Adds one record.
+    pub fn push(&mut self, record: Record) {
+        match record {
+            Record::Token(token) => self.tokens.push(token),
+            Record::Enrolment(enrolment) => self.enrolments.push(enrolment),
+            Record::Cluster(cluster) => self.clusters.push(cluster),
+            Record::App(app) => self.apps.push(app),
+            Record::Event(event) => self.events.push(event),
+        }
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len() + self.enrolments.len() + self.clusters.len() + self.apps.len() + self.events.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All records again, such as to write them to a new store.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let tokens = self.tokens.iter().cloned().map(Record::Token);
+        let enrolments = self.enrolments.iter().cloned().map(Record::Enrolment);
+        let clusters = self.clusters.iter().cloned().map(Record::Cluster);
+        let apps = self.apps.iter().cloned().map(Record::App);
+        let events = self.events.iter().cloned().map(Record::Event);
+        tokens.chain(enrolments).chain(clusters).chain(apps).chain(events)
+    }
+}

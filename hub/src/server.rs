@@ -1,0 +1,299 @@
+//! How does the hub start, serve and stop?
+
+use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use muster_wire::{
+    DESCRIPTORS, MESSAGE_BYTES_MAX,
+    v1::{
+        agent_service_server::AgentServiceServer, enrollment_service_server::EnrollmentServiceServer,
+        fleet_service_server::FleetServiceServer, token_service_server::TokenServiceServer,
+    },
+};
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, mpsc, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    service::{Routes, RoutesBuilder},
+    transport::Server,
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
+
+use crate::{
+    access::GuardLayer,
+    authority::AuthorityError,
+    clock::Clock,
+    commit::{Committer, Effects, Fleet, Writer},
+    config::Settings,
+    fleet::{Input, Rules, State},
+    init::{self, InitError, STORE},
+    listener,
+    record::{Change, Key, Loaded},
+    service::{Hub, Serve},
+    store::{SledStore, Store, StoreError},
+    streams::Streams,
+    tls::{self, ServerCertificate},
+    tokens::Table,
+    watch::Watchers,
+};
+
+/// How often time is looked at: silence, certificates, old tokens.
+const TICK: Duration = Duration::from_secs(1);
+/// How long agents and callers have to hang up when the hub stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the last write may take when the hub stops.
+const LAST_WRITE: Duration = Duration::from_secs(10);
+/// Connections after their handshake that wait for the gRPC server, which takes them at once.
+const READY_MAX: usize = 64;
+
+// HTTP/2: one agent has one stream and now and then a call; a CLI has a few.
+const STREAMS_PER_CONNECTION: u32 = 32;
+const HEADERS_BYTES_MAX: u32 = 16 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const FRAME_BYTES_MAX: u32 = 16 * 1024;
+const RESETS_MAX: usize = 32;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the hub does not run, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its directory is not in order.
+    #[error(transparent)]
+    Directory(#[from] InitError),
+    /// Its certificates are not in order.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Its store is not in order.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot listen.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The gRPC server could not go on.
+    #[error("the gRPC server failed: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The reflection service could not be made.
+    #[error("the reflection service cannot be made: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The system gives no thread, or one of ours ended unexpectedly.
+    #[error("cannot run the store's thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Runs the hub until `stop`, then lets everybody go and writes what is left.
+///
+/// # Errors
+/// When it cannot start, or could not keep everything at its end.
+pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), ServeError> {
+    let clock = Clock::start();
+    let authority = init::authority(&settings.directory)?;
+    let hosts = settings.addresses.iter().map(|address| address.host.clone()).collect();
+    let certificate = ServerCertificate::new(&authority, hosts, clock.now().wall)?;
+    let tls = TlsAcceptor::from(tls::server_config(&authority, Arc::clone(&certificate))?);
+    let bind = |error| ServeError::Listen { address: settings.listen, error };
+    let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+
+    let (store, loaded) = open_store(&settings).await?;
+    let fleet = restore(loaded, &settings, authority.fingerprint(), clock);
+    let (watchers, streams) = (Arc::<Watchers>::default(), Arc::<Streams>::default());
+    let (writable, store_state) = watch::channel(true);
+    let give_up = CancellationToken::new();
+    let writer = Writer {
+        store,
+        fleet: Arc::clone(&fleet),
+        clock,
+        watchers: Arc::clone(&watchers),
+        streams: Arc::clone(&streams),
+        writable,
+        give_up: give_up.clone(),
+    };
+    let (committer, thread) = writer.start().map_err(ServeError::Thread)?;
+    let hub = Arc::new(Hub {
+        authority,
+        fleet,
+        committer: committer.clone(),
+        watchers,
+        streams,
+        clock,
+        heartbeat: settings.heartbeat,
+        certificate_lifetime: settings.certificate_lifetime,
+        stopping: stop.clone(),
+        tasks: TaskTracker::new(),
+    });
+
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let mut companions = JoinSet::new();
+    companions.spawn(keep_time(Arc::clone(&hub), certificate));
+    companions.spawn(tell_health(reporter, store_state, stop.clone()));
+    let (ready, connections) = mpsc::channel(READY_MAX);
+    let accepting = tokio::spawn(listener::accept(listener, tls, ready, stop.clone()));
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+
+    let serving = http2().layer(GuardLayer).serve_with_incoming_shutdown(
+        routes(&hub, health)?,
+        ReceiverStream::new(connections).map(Ok::<_, io::Error>),
+        stop.clone().cancelled_owned(),
+    );
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = async { stop.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
+            tracing::warn!("some connections did not end in time and are cut");
+            Ok(())
+        }
+    };
+    stop.cancel(); // where the server ended by itself
+    let _ = accepting.await; // it ends with `stop`; a panic in it has been printed
+    companions.shutdown().await;
+    end(&hub, &committer, thread, &give_up).await?;
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for the streams to end and for the last write.
+async fn end(
+    hub: &Hub,
+    committer: &Committer,
+    thread: thread::JoinHandle<Result<(), StoreError>>,
+    give_up: &CancellationToken,
+) -> Result<(), ServeError> {
+    hub.tasks.close();
+    let streams_end = async {
+        hub.tasks.wait().await;
+        committer.stop().await;
+    };
+    let in_time = timeout(FAREWELL, streams_end).await.is_ok();
+    give_up.cancel(); // a store that cannot be written now is tried once more, and that is all
+    if !in_time {
+        let _ = timeout(TICK, committer.stop()).await;
+    }
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    match timeout(LAST_WRITE, joined).await {
+        Ok(Ok(Ok(kept))) => Ok(kept?),
+        Ok(_) => Err(ServeError::Thread(io::Error::other("it ended in a panic"))),
+        Err(_) => Err(ServeError::Thread(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+async fn open_store(settings: &Settings) -> Result<(Box<dyn Store>, Loaded), ServeError> {
+    let directory = settings.directory.join(STORE);
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut store = SledStore::open(&directory)?;
+        let loaded = store.load()?;
+        Ok::<(Box<dyn Store>, Loaded), StoreError>((Box::new(store), loaded))
+    });
+    let (store, loaded) = opened.await.map_err(|error| ServeError::Thread(io::Error::other(error)))??;
+    for problem in &loaded.problems {
+        tracing::error!(problem, "the store was damaged");
+    }
+    tracing::info!(
+        clusters = loaded.clusters.len(),
+        apps = loaded.apps.len(),
+        events = loaded.events.len(),
+        tokens = loaded.tokens.len(),
+        "store opened"
+    );
+    Ok((store, loaded))
+}
+
+fn restore(mut loaded: Loaded, settings: &Settings, fingerprint: String, clock: Clock) -> Arc<RwLock<Fleet>> {
+    let tokens = Table::restore(std::mem::take(&mut loaded.tokens), fingerprint);
+    let rules = Rules { heartbeat: settings.heartbeat };
+    Arc::new(RwLock::new(Fleet { state: State::restore(loaded, rules, clock.now()), tokens }))
+}
+
+fn http2() -> Server {
+    Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .http2_adaptive_window(Some(false))
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(RESETS_MAX))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, ServeError> {
+    let serve = || Serve(Arc::clone(hub));
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(AgentServiceServer::new(serve()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(EnrollmentServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(FleetServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(TokenServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes.routes())
+}
+
+/// Lets time pass for the fleet, the tokens and the hub's own certificate.
+async fn keep_time(hub: Arc<Hub>, certificate: Arc<ServerCertificate>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match certificate.renew(&hub.authority, hub.clock.now().wall) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("made a new server certificate"),
+            Err(error) => tracing::error!(%error, "cannot make a new server certificate"),
+        }
+        let ticked = hub.committer.hand_in(|fleet, now| {
+            let changes = fleet.state.apply(Input::Tick, now);
+            let mut records = changes.records;
+            records.extend(fleet.tokens.purge(now.wall).into_iter().map(|id| Change::Delete(Key::Token(id))));
+            Effects { records, touched: changes.touched, ended: changes.ended, then: None }
+        });
+        if ticked.await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Says by gRPC health whether calls are worth while: not when the store cannot be written or the hub stops.
+async fn tell_health(reporter: HealthReporter, mut writable: watch::Receiver<bool>, stop: CancellationToken) {
+    loop {
+        let good = *writable.borrow_and_update() && !stop.is_cancelled();
+        let status = if good { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let services = [
+            "",
+            "muster.v1.AgentService",
+            "muster.v1.EnrollmentService",
+            "muster.v1.FleetService",
+            "muster.v1.TokenService",
+        ];
+        for service in services {
+            reporter.set_service_status(service, status).await;
+        }
+        tokio::select! {
+            changed = writable.changed() => if changed.is_err() { return },
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+    }
+}

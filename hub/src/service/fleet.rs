@@ -1,0 +1,135 @@
+//! What are people and their tools told of the fleet?
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use muster_wire::{MESSAGE_BYTES_MAX, v1};
+use prost::Message;
+use tonic::{Request, Response, Status};
+use v1::{HealthStatus, SyncStatus, fleet_service_server::FleetService};
+
+use super::{Serve, credential, given, stopping};
+use crate::{
+    access,
+    fleet::{AppFilter, Detail, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, EventFilter},
+};
+
+/// Refuses an answer that no client would take.
+fn fitting<T: Message>(answer: T, instead: &str) -> Result<Response<T>, Status> {
+    let bytes = answer.encoded_len();
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(Status::resource_exhausted(format!(
+            "the answer has {bytes} bytes, and a message may have {MESSAGE_BYTES_MAX}; {instead}"
+        )));
+    }
+    Ok(Response::new(answer))
+}
+
+/// Leaves out the objects that are as they should be, where all of them together are too many.
+fn shorten(answer: &mut v1::GetAppResponse) {
+    if answer.encoded_len() <= MESSAGE_BYTES_MAX {
+        return;
+    }
+    for status in answer.apps.iter_mut().filter_map(|app| app.status.as_mut()) {
+        status
+            .objects
+            .retain(|object| object.sync() != SyncStatus::Synced || object.health() != HealthStatus::Healthy);
+    }
+}
+
+#[tonic::async_trait]
+impl FleetService for Serve {
+    async fn list_clusters(
+        &self,
+        request: Request<v1::ListClustersRequest>,
+    ) -> Result<Response<v1::ListClustersResponse>, Status> {
+        let request = request.into_inner();
+        let clusters = self.0.fleet.read().await.state.list_clusters(&request.labels);
+        fitting(v1::ListClustersResponse { clusters }, "choose clusters by labels, or use WatchFleet")
+    }
+
+    async fn get_cluster(
+        &self,
+        request: Request<v1::GetClusterRequest>,
+    ) -> Result<Response<v1::GetClusterResponse>, Status> {
+        let name = request.into_inner().name;
+        let fleet = self.0.fleet.read().await;
+        let cluster = fleet.state.show_cluster(&name).ok_or_else(|| {
+            Status::not_found(format!(
+                "no cluster {name:?} has enrolled; `muster clusters` lists those that have"
+            ))
+        })?;
+        let filter = AppFilter { cluster: Some(&name), ..AppFilter::default() };
+        let apps = fleet.state.list_apps(filter, Detail::Summary);
+        fitting(v1::GetClusterResponse { cluster: Some(cluster), apps }, "use WatchFleet for this cluster")
+    }
+
+    async fn list_apps(
+        &self,
+        request: Request<v1::ListAppsRequest>,
+    ) -> Result<Response<v1::ListAppsResponse>, Status> {
+        let request = request.into_inner();
+        let filter =
+            AppFilter { cluster: given(&request.cluster), app: None, only_unhealthy: request.only_unhealthy };
+        let apps = self.0.fleet.read().await.state.list_apps(filter, Detail::Summary);
+        fitting(
+            v1::ListAppsResponse { apps },
+            "name a cluster, ask for unhealthy ones only, or use WatchFleet",
+        )
+    }
+
+    async fn get_app(
+        &self,
+        request: Request<v1::GetAppRequest>,
+    ) -> Result<Response<v1::GetAppResponse>, Status> {
+        let request = request.into_inner();
+        let cluster = given(&request.cluster);
+        let filter = AppFilter { cluster, app: Some(&request.name), only_unhealthy: false };
+        let apps = self.0.fleet.read().await.state.list_apps(filter, Detail::Full);
+        if apps.is_empty() {
+            let place =
+                cluster.map_or_else(|| "any cluster".to_owned(), |cluster| format!("cluster {cluster:?}"));
+            let name = &request.name;
+            return Err(Status::not_found(format!(
+                "no app {name:?} in {place}; `muster apps` lists all apps"
+            )));
+        }
+        let mut answer = v1::GetAppResponse { apps };
+        shorten(&mut answer);
+        fitting(answer, "name a cluster")
+    }
+
+    type WatchFleetStream = BoxStream<'static, Result<v1::WatchFleetResponse, Status>>;
+
+    async fn watch_fleet(
+        &self,
+        request: Request<v1::WatchFleetRequest>,
+    ) -> Result<Response<Self::WatchFleetStream>, Status> {
+        let hub = &self.0;
+        let credential = credential(&request)?;
+        let cluster = given(&request.get_ref().cluster).map(str::to_owned);
+        let left = hub.clock.left_until(credential.expires_at);
+        let hub_stops = hub.stopping.clone();
+        let end = async move {
+            tokio::select! {
+                () = hub_stops.cancelled() => stopping(),
+                () = tokio::time::sleep(left) => access::expired(&credential),
+            }
+        };
+        Ok(Response::new(hub.watchers.watch(Arc::clone(&hub.fleet), cluster, end).await?))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = match request.limit {
+            0 => EVENTS_LISTED_DEFAULT,
+            limit => usize::try_from(limit).unwrap_or(EVENTS_LISTED_MAX).min(EVENTS_LISTED_MAX),
+        };
+        let filter = EventFilter { cluster: given(&request.cluster), app: given(&request.app) };
+        let events = self.0.fleet.read().await.state.list_events(filter, limit);
+        fitting(v1::ListEventsResponse { events }, "ask for fewer")
+    }
+}

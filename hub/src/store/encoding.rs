@@ -1,0 +1,319 @@
+//! How is a record written as bytes, and is what was read still what was written?
+//!
+//! ```text
+//! value = version (1 byte) | CRC-32 of key and message (4 bytes, big endian) | message (protobuf)
+//! ```
+//! The checksum covers the key, so a value that turns up under another key is noticed too.
+
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
+use jiff::Timestamp;
+use muster_wire::v1;
+use prost::Message;
+
+use crate::{
+    clock::{from_proto, to_proto},
+    record::{AppRecord, ClusterRecord, Enrolment, EventRecord, Key, Record},
+    tokens::{SecretHash, Token},
+};
+
+/// Version of the layout of all values.
+pub(super) const VERSION: u8 = 1;
+/// Bytes before the message.
+const HEADER: usize = 5;
+
+/// What a record is; the number is the first byte of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Token = b't',
+    Enrolment = b'n',
+    Cluster = b'c',
+    App = b'a',
+    Event = b'e',
+}
+
+impl Kind {
+    /// The kind whose keys begin with this byte.
+    fn of(first: u8) -> Option<Self> {
+        let all = [Self::Token, Self::Enrolment, Self::Cluster, Self::App, Self::Event];
+        all.into_iter().find(|kind| *kind as u8 == first)
+    }
+
+    /// The key of a record of this kind.
+    fn key(self, name: &[u8]) -> Place {
+        let mut key = Vec::with_capacity(1 + name.len());
+        key.push(self as u8);
+        key.extend(name);
+        (self, key)
+    }
+}
+
+/// What a record is, and its key.
+pub(super) type Place = (Kind, Vec<u8>);
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredToken {
+    #[prost(bytes = "vec", tag = "1")]
+    hash: Vec<u8>,
+    #[prost(string, tag = "2")]
+    cluster: String,
+    #[prost(message, optional, tag = "3")]
+    created_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    expires_at: Option<prost_types::Timestamp>,
+    #[prost(uint32, tag = "5")]
+    uses_left: u32,
+    #[prost(bool, tag = "6")]
+    revoked: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredEnrolment {
+    #[prost(message, optional, tag = "1")]
+    enrolled_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "2")]
+    certificate_expires_at: Option<prost_types::Timestamp>,
+    #[prost(string, tag = "3")]
+    serial: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredCluster {
+    #[prost(message, optional, tag = "1")]
+    last_seen: Option<prost_types::Timestamp>,
+    #[prost(bool, tag = "2")]
+    connected: bool,
+    #[prost(message, optional, tag = "3")]
+    status: Option<v1::ClusterStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredApp {
+    #[prost(bytes = "vec", tag = "1")]
+    digest: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    reported_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    status: Option<v1::AppStatus>,
+}
+
+/// Where a record belongs.
+pub(super) fn place(record: &Record) -> Place {
+    match record {
+        Record::Token(token) => key_place(&Key::Token(token.id.clone())),
+        Record::Enrolment(enrolment) => Kind::Enrolment.key(enrolment.cluster.as_str().as_bytes()),
+        Record::Cluster(cluster) => Kind::Cluster.key(cluster.cluster.as_str().as_bytes()),
+        Record::App(app) => key_place(&Key::App(app.cluster.clone(), app.app.clone())),
+        Record::Event(event) => key_place(&Key::Event(event.number)),
+    }
+}
+
+/// Where a key belongs.
+pub(super) fn key_place(key: &Key) -> Place {
+    match key {
+        Key::Token(id) => Kind::Token.key(id.as_ref().as_bytes()),
+        // Neither name may have a slash in it.
+        Key::App(cluster, app) => Kind::App.key(format!("{cluster}/{app}").as_bytes()),
+        Key::Event(number) => Kind::Event.key(&number.to_be_bytes()),
+    }
+}
+
+/// The value to keep under `key`.
+pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
+    let message = match record {
+        Record::Token(token) => StoredToken {
+            hash: token.hash.0.into(),
+            cluster: token.cluster.to_string(),
+            created_at: Some(to_proto(token.created_at)),
+            expires_at: Some(to_proto(token.expires_at)),
+            uses_left: token.uses_left,
+            revoked: token.revoked,
+        }
+        .encode_to_vec(),
+        Record::Enrolment(enrolment) => StoredEnrolment {
+            enrolled_at: Some(to_proto(enrolment.enrolled_at)),
+            certificate_expires_at: Some(to_proto(enrolment.certificate_expires_at)),
+            serial: enrolment.serial.clone(),
+        }
+        .encode_to_vec(),
+        Record::Cluster(cluster) => StoredCluster {
+            last_seen: Some(to_proto(cluster.last_seen)),
+            connected: cluster.connected,
+            status: cluster.status.as_deref().cloned(),
+        }
+        .encode_to_vec(),
+        Record::App(app) => StoredApp {
+            digest: app.digest.into(),
+            reported_at: Some(to_proto(app.reported_at)),
+            status: Some(v1::AppStatus::clone(&app.status)),
+        }
+        .encode_to_vec(),
+        Record::Event(event) => event.event.encode_to_vec(),
+    };
+    let mut value = Vec::with_capacity(HEADER + message.len());
+    value.push(VERSION);
+    value.extend(checksum(key, &message).to_be_bytes());
+    value.extend(message);
+    value
+}
+
+fn checksum(key: &[u8], message: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(message);
+    hasher.finalize()
+}
+
+/// Why a value is not what was written.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum Damage {
+    #[error("its checksum does not match")]
+    Checksum,
+    #[error("it has layout version {0}, and {VERSION} is the only one known")]
+    Version(u8),
+    #[error("its {0} cannot be read")]
+    Field(&'static str),
+}
+
+fn time(time: Option<prost_types::Timestamp>, field: &'static str) -> Result<Timestamp, Damage> {
+    time.as_ref().and_then(from_proto).ok_or(Damage::Field(field))
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: &str, field: &'static str) -> Result<T, Damage> {
+    text.parse().map_err(|_| Damage::Field(field))
+}
+
+fn text(key: &[u8]) -> Result<&str, Damage> {
+    std::str::from_utf8(key).map_err(|_| Damage::Field("key"))
+}
+
+/// Reads back what [`encode`] wrote.
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
+    let (header, message) = value.split_at_checked(HEADER).ok_or(Damage::Checksum)?;
+    let (version, sum) = (header[0], &header[1..]);
+    if sum != checksum(key, message).to_be_bytes() {
+        return Err(Damage::Checksum);
+    }
+    if version != VERSION {
+        return Err(Damage::Version(version));
+    }
+    let (first, key) = key.split_first().ok_or(Damage::Field("key"))?;
+    let kind = Kind::of(*first).ok_or(Damage::Field("key"))?;
+    let message_field = |_| Damage::Field("message");
+    Ok(match kind {
+        Kind::Token => {
+            let stored = StoredToken::decode(message).map_err(message_field)?;
+            Record::Token(Token {
+                id: parsed(text(key)?, "key")?,
+                hash: SecretHash(stored.hash.try_into().map_err(|_| Damage::Field("hash"))?),
+                cluster: parsed(&stored.cluster, "cluster")?,
+                created_at: time(stored.created_at, "created_at")?,
+                expires_at: time(stored.expires_at, "expires_at")?,
+                uses_left: stored.uses_left,
+                revoked: stored.revoked,
+            })
+        }
+        Kind::Enrolment => {
+            let stored = StoredEnrolment::decode(message).map_err(message_field)?;
+            Record::Enrolment(Enrolment {
+                cluster: parsed(text(key)?, "key")?,
+                enrolled_at: time(stored.enrolled_at, "enrolled_at")?,
+                certificate_expires_at: time(stored.certificate_expires_at, "certificate_expires_at")?,
+                serial: stored.serial,
+            })
+        }
+        Kind::Cluster => {
+            let stored = StoredCluster::decode(message).map_err(message_field)?;
+            Record::Cluster(ClusterRecord {
+                cluster: parsed(text(key)?, "key")?,
+                last_seen: time(stored.last_seen, "last_seen")?,
+                connected: stored.connected,
+                status: stored.status.map(Arc::new),
+            })
+        }
+        Kind::App => {
+            let stored = StoredApp::decode(message).map_err(message_field)?;
+            let (cluster, app) = text(key)?.split_once('/').ok_or(Damage::Field("key"))?;
+            Record::App(AppRecord {
+                cluster: parsed(cluster, "key")?,
+                app: parsed(app, "key")?,
+                digest: stored.digest.try_into().map_err(|_| Damage::Field("digest"))?,
+                reported_at: time(stored.reported_at, "reported_at")?,
+                status: Arc::new(stored.status.ok_or(Damage::Field("status"))?),
+            })
+        }
+        Kind::Event => Record::Event(EventRecord {
+            number: u64::from_be_bytes(key.try_into().map_err(|_| Damage::Field("key"))?),
+            event: Arc::new(v1::Event::decode(message).map_err(message_field)?),
+        }),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One record of each kind.
+    pub(in crate::store) fn samples() -> Vec<Record> {
+        let now: Timestamp = "2026-11-23T10:00:00.5Z".parse().unwrap();
+        let status = v1::AppStatus { app: "web".into(), revision: "abc".into(), ..Default::default() };
+        let event = v1::Event { id: "1".into(), cluster: "prod".into(), ..Default::default() };
+        vec![
+            Record::Token(Token {
+                id: "0123456789abcdef".parse().unwrap(),
+                hash: SecretHash([7; 32]),
+                cluster: "prod".parse().unwrap(),
+                created_at: now,
+                expires_at: now,
+                uses_left: 2,
+                revoked: true,
+            }),
+            Record::Enrolment(Enrolment {
+                cluster: "prod".parse().unwrap(),
+                enrolled_at: now,
+                certificate_expires_at: now,
+                serial: "ab12".into(),
+            }),
+            Record::Cluster(ClusterRecord {
+                cluster: "prod".parse().unwrap(),
+                last_seen: now,
+                connected: true,
+                status: Some(Arc::default()),
+            }),
+            Record::App(AppRecord {
+                cluster: "prod".parse().unwrap(),
+                app: "web".parse().unwrap(),
+                digest: [3; 16],
+                reported_at: now,
+                status: Arc::new(status),
+            }),
+            Record::Event(EventRecord { number: 77, event: Arc::new(event) }),
+        ]
+    }
+
+    #[test]
+    fn records_read_back_as_written() {
+        for record in samples() {
+            let (_, key) = place(&record);
+            assert_eq!(decode(&key, &encode(&key, &record)), Ok(record));
+        }
+    }
+
+    #[test]
+    fn any_changed_bit_or_cut_is_noticed() {
+        for record in samples() {
+            let (kind, key) = place(&record);
+            let value = encode(&key, &record);
+            for index in 0..value.len() {
+                let mut changed = value.clone();
+                changed[index] ^= 1;
+                assert!(decode(&key, &changed).is_err(), "{kind:?} changed at {index}");
+                assert!(decode(&key, &value[..index]).is_err(), "{kind:?} cut at {index}");
+            }
+            let mut other = key;
+            other[0] ^= 1;
+            assert_eq!(decode(&other, &value), Err(Damage::Checksum));
+        }
+    }
+}
