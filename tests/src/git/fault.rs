@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// A fault that applies to every request from when it is set until another is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// None: the server works.
     #[default]
@@ -20,6 +20,12 @@ pub enum Fault {
     CutPack,
     /// The pack has a wrong byte in its middle.
     CorruptPack,
+    /// The answer stops in the middle of the pack, and the connection stays open.
+    StallPack,
+    /// Instead of the pack come progress messages without end, each valid by itself.
+    EndlessProgress,
+    /// 302 to the same path below this address, such as `http://127.0.0.2:8080`.
+    Redirect(String),
     /// 200 with a page of HTML, as a captive portal would answer.
     WrongContent,
 }
@@ -31,9 +37,33 @@ pub(super) fn pack(answer: &[u8]) -> Option<Range<usize>> {
     Some(start..answer.len())
 }
 
-/// How much of the answer is sent before the connection closes; `None` for all of it.
-pub(super) fn cut(answer: &[u8]) -> Option<usize> {
-    pack(answer).map(|pack| pack.start + pack.len() / 2)
+/// What follows the part of an answer that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// The connection closes.
+    Broken,
+    /// Nothing, for ever.
+    Silence,
+    /// Progress messages, for ever.
+    Progress,
+}
+
+/// One progress message: a packet of 1,004 bytes for side band 2.
+pub(super) fn progress() -> Vec<u8> {
+    [b"03ec\x02", [b'.'; 998].as_slice(), b"\n"].concat()
+}
+
+/// How much of an answer is sent under this fault, and what follows; `None` for all of it and no more.
+pub(super) fn split(fault: &Fault, answer: &[u8]) -> Option<(usize, Tail)> {
+    let pack = pack(answer)?;
+    let middle = pack.start + pack.len() / 2;
+    match fault {
+        Fault::CutPack => Some((middle, Tail::Broken)),
+        Fault::StallPack => Some((middle, Tail::Silence)),
+        // A packet begins with its length (four digits) and its band (one byte).
+        Fault::EndlessProgress => Some((pack.start.saturating_sub(5), Tail::Progress)),
+        _ => None,
+    }
 }
 
 /// Turns a byte in the middle of the pack over.
@@ -52,9 +82,13 @@ mod tests {
         let mut answer = b"000dpackfile\n0030\x01PACK\0\0\0\x02................0000".to_vec();
         let whole = answer.clone();
         assert_eq!(pack(&answer), Some(18..answer.len()));
-        assert_eq!(cut(&answer), Some(18 + (answer.len() - 18) / 2));
+        let middle = 18 + (answer.len() - 18) / 2;
+        assert_eq!(split(&Fault::CutPack, &answer), Some((middle, Tail::Broken)));
+        assert_eq!(split(&Fault::EndlessProgress, &answer), Some((13, Tail::Progress)));
+        assert_eq!(split(&Fault::Healthy, &answer), None);
         corrupt(&mut answer);
         assert_eq!(answer.iter().zip(&whole).filter(|(one, other)| one != other).count(), 1);
-        assert_eq!(cut(b"0014acknowledgments\n0000"), None);
+        assert_eq!(split(&Fault::CutPack, b"0014acknowledgments\n0000"), None);
+        assert_eq!(progress().len(), 0x3ec);
     }
 }

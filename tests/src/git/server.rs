@@ -2,10 +2,12 @@
 //!
 //! The server runs on a thread of its own, so that it answers blocking clients too.
 
-use std::net::Ipv4Addr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,24 +15,31 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use futures::stream::{self, StreamExt};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Error, Fault, Repository, backend, fault};
+use super::fault::{self, Tail};
+use super::{Error, Fault, Repository, backend};
 use crate::certificates::Authority;
 use crate::ports;
 use crate::scratch::Scratch;
 
 /// The largest request body: more than any push of a test.
 const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// How long a server that starts again waits for its port: a child that another thread is just starting holds
+/// the old listener open until it has become another program.
+const REBIND_DEADLINE: Duration = Duration::from_secs(5);
+const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// What every request must carry.
 #[derive(Clone, Debug)]
@@ -117,8 +126,9 @@ impl Server {
             fault: Mutex::default(),
             counts: Mutex::default(),
         });
-        let mut server = Server { running: None, shared, tls, authority, port: ports::free(), scratch };
-        server.start_again()?;
+        let (listener, port) = ports::listen();
+        let mut server = Server { running: None, shared, tls, authority, port, scratch };
+        server.serve(listener)?;
         Ok(server)
     }
 
@@ -178,8 +188,20 @@ impl Server {
         if self.running.is_some() {
             return Ok(());
         }
+        let deadline = Instant::now() + REBIND_DEADLINE;
+        loop {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    std::thread::sleep(REBIND_PAUSE);
+                }
+                bound => return self.serve(bound?),
+            }
+        }
+    }
+
+    fn serve(&mut self, listener: TcpListener) -> Result<(), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)))?;
+        listener.set_nonblocking(true)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
         let serve = move || {
@@ -187,7 +209,7 @@ impl Server {
                 tokio::select! {
                     // Whether by a message or by the sender's end, it is over.
                     _ = stopped => {}
-                    () = accept(&listener, tls.as_ref(), &shared) => {}
+                    () = accept(listener, tls.as_ref(), &shared) => {}
                 }
             });
         };
@@ -204,7 +226,11 @@ impl Drop for Server {
 }
 
 /// Serves connections until dropped, and then drops them all.
-async fn accept(listener: &TcpListener, tls: Option<&TlsAcceptor>, shared: &Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<&TlsAcceptor>, shared: &Arc<Shared>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => panic!("the Git server cannot use its listener: {error}"),
+    };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -239,23 +265,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let credentials = lock(&shared.credentials).clone();
     let user = credentials.as_ref().map(|credentials| permitted(credentials, &parts.headers));
-    let fault = *lock(&shared.fault);
+    let fault = lock(&shared.fault).clone();
     count(&mut lock(&shared.counts), &parts, &body, user == Some(None));
-    match fault {
-        Fault::Refuse => return plain(StatusCode::SERVICE_UNAVAILABLE, "out of service\n"),
-        Fault::TooManyRequests => {
-            let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
-        }
+    match &fault {
         Fault::Hang => std::future::pending().await,
-        Fault::WrongContent => {
-            let mut response = plain(StatusCode::OK, "<!DOCTYPE html><title>Sign in</title>\n");
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-            return response;
+        fault => {
+            if let Some(response) = refusal(fault, &parts, credentials.as_ref()) {
+                return response;
+            }
         }
-        Fault::Unauthorized => return unauthorized(credentials.as_ref()),
-        Fault::Healthy | Fault::CutPack | Fault::CorruptPack => {}
     }
     let user = match user {
         Some(None) => return unauthorized(credentials.as_ref()),
@@ -263,7 +281,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         None => None,
     };
     match backend::serve(&shared.root, &parts, body, user.as_deref()).await {
-        Ok(answer) => with_fault(fault, answer),
+        Ok(answer) => with_fault(&fault, answer),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }
 }
@@ -295,18 +313,52 @@ fn count(counts: &mut Counts, request: &http::request::Parts, body: &Bytes, unau
     }
 }
 
-fn with_fault(fault: Fault, mut answer: backend::Answer) -> Response {
-    if fault == Fault::CorruptPack {
+/// What a fault answers in place of the backend, if it does.
+fn refusal(
+    fault: &Fault,
+    request: &http::request::Parts,
+    credentials: Option<&Credentials>,
+) -> Option<Response> {
+    let with = |status, text: &str, header: http::HeaderName, value: &str| {
+        let mut response = plain(status, text);
+        let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("invalid"));
+        response.headers_mut().insert(header, value);
+        response
+    };
+    match fault {
+        Fault::Refuse => Some(plain(StatusCode::SERVICE_UNAVAILABLE, "out of service\n")),
+        Fault::TooManyRequests => {
+            Some(with(StatusCode::TOO_MANY_REQUESTS, "too many requests\n", RETRY_AFTER, "1"))
+        }
+        Fault::WrongContent => {
+            Some(with(StatusCode::OK, "<!DOCTYPE html><title>Sign in</title>\n", CONTENT_TYPE, "text/html"))
+        }
+        Fault::Redirect(base) => {
+            let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+            Some(with(StatusCode::FOUND, "moved\n", LOCATION, &format!("{base}{path}")))
+        }
+        Fault::Unauthorized => Some(unauthorized(credentials)),
+        _ => None,
+    }
+}
+
+fn with_fault(fault: &Fault, mut answer: backend::Answer) -> Response {
+    if *fault == Fault::CorruptPack {
         fault::corrupt(&mut answer.body);
     }
-    let cut = if fault == Fault::CutPack { fault::cut(&answer.body) } else { None };
-    let body = match cut {
+    let body = match fault::split(fault, &answer.body) {
         None => Body::from(answer.body),
-        Some(length) => {
+        Some((length, tail)) => {
             answer.body.truncate(length);
-            let broken = futures::stream::once(std::future::ready(Err(std::io::Error::other("cut"))));
-            let whole = futures::stream::once(std::future::ready(Ok(Bytes::from(answer.body))));
-            Body::from_stream(futures::StreamExt::chain(whole, broken))
+            let sent = stream::iter([Ok(Bytes::from(answer.body))]);
+            let progress = Bytes::from(fault::progress());
+            match tail {
+                Tail::Broken => {
+                    Body::from_stream(sent.chain(stream::iter([Err(std::io::Error::other("cut"))])))
+                }
+                Tail::Silence => Body::from_stream(sent.chain(stream::pending())),
+                Tail::Progress => Body::from_stream(sent.chain(stream::repeat(progress).map(Ok))),
+            }
         }
     };
     let mut response = Response::new(body);

@@ -10,7 +10,7 @@ mod flags;
 pub mod kubelet;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -105,13 +105,18 @@ impl Cluster {
     /// See [`Error`]; what was started until then is stopped again.
     pub async fn start(name: &str, options: Options) -> Result<Cluster, Error> {
         let binaries = binaries::find().await?;
+        let started = Instant::now();
         let mut attempt = 1;
         loop {
             match Cluster::attempt(name, &options, &binaries).await {
                 Err(error) if attempt < ATTEMPTS_MAX && error.to_string().contains(PORT_TAKEN) => {
                     attempt += 1;
                 }
-                other => return other,
+                other => {
+                    let outcome = if other.is_ok() { "ready" } else { "given up" };
+                    eprintln!("cluster {name}: {outcome} after {} ms", started.elapsed().as_millis());
+                    return other;
+                }
             }
         }
     }
