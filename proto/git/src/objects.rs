@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gix_hash::{Kind as HashKind, ObjectId};
 use gix_object::tree::EntryMode;
-use gix_object::{CommitRef, Exists as _, Find as _, FindHeader as _, Kind, TagRef, TreeRefIter};
+use gix_object::{CommitRef, Exists as _, Find as _, FindHeader as _, Kind, TreeRefIter};
 
 use crate::GitError;
 use crate::disk::packs;
@@ -138,22 +138,6 @@ impl Reader {
 
     pub(crate) fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Fault> {
         self.commit(commit, |commit| commit.parents().collect())
-    }
-
-    /// The commit an object stands for: itself, or what a chain of tags points to.
-    pub(crate) fn peel(&self, id: ObjectId) -> Result<ObjectId, Fault> {
-        let mut id = id;
-        for _ in 0..16 {
-            match self.load(id, Kind::Tag, self.bytes_max) {
-                Ok(data) => {
-                    let tag = TagRef::from_bytes(&data, HashKind::Sha1);
-                    id = tag.map_err(|error| Fault::Damaged(id, chain(&error)))?.target();
-                }
-                Err(Fault::Damaged(..)) => return self.root(id).map(|_| id),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(Fault::Damaged(id, "its tags point to tags without end".into()))
     }
 
     /// Checks that the whole tree of `commit` is here. Subtrees that `known`, a commit

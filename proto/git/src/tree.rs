@@ -262,7 +262,9 @@ impl Walk<'_> {
     ) -> Result<(), Stop> {
         match self.resolve(around, name)? {
             Target::Found(Found::File(id)) => self.file(path, id),
-            Target::Found(Found::Directory { real, .. }) if open.contains(&real) => {
+            Target::Found(Found::Directory { real, .. })
+                if open.iter().any(|open| open.starts_with(&real)) =>
+            {
                 self.refuse_or_skip(&path, "it is a link to a directory around it, so it never ends")
             }
             Target::Found(Found::Directory { id, real }) => self.enter(&path, id, real, open),

@@ -10,7 +10,7 @@ use crate::GitError;
 /// The exclusive use of a mirror directory.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -37,6 +37,14 @@ impl Lock {
         // Only a courtesy for the error above; the lock itself is what counts.
         let _ = file.rewind().and_then(|()| file.set_len(0));
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A program being started by another thread may hold a copy of the file for a
+        // moment; releasing expressly does not wait for that copy to close.
+        let _ = self.file.unlock();
     }
 }
