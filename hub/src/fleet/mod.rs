@@ -21,6 +21,8 @@ use muster_wire::v1;
 
 use crate::record::{Change, Digest, Enrolment};
 
+#[cfg(test)]
+pub(crate) use self::limits::digest_of;
 pub(crate) use self::view::Detail;
 pub use self::{
     limits::{APPS_MAX, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, Excess, admit_hello, admit_report},
