@@ -8,6 +8,7 @@ use crate::{DuplicateKeys, Entry, Error, Limits, Mark, Node, Value, compose::Map
 /// The length in bytes of the JSON value at the beginning of the text.
 pub(crate) fn length(text: &str, limits: &Limits) -> Result<usize, Error> {
     let mut cursor = Cursor::new(text, DuplicateKeys::LastWins, limits.depth_max);
+    cursor.measuring = true;
     cursor.value(1)?;
     Ok(cursor.offset)
 }
@@ -30,11 +31,13 @@ struct Cursor<'t> {
     line_start: usize,
     duplicates: DuplicateKeys,
     depth_max: usize,
+    /// Only the syntax counts: a number out of range is JSON all the same.
+    measuring: bool,
 }
 
 impl<'t> Cursor<'t> {
     fn new(text: &'t str, duplicates: DuplicateKeys, depth_max: usize) -> Self {
-        Cursor { text, offset: 0, line: 1, line_start: 0, duplicates, depth_max }
+        Cursor { text, offset: 0, line: 1, line_start: 0, duplicates, depth_max, measuring: false }
     }
 
     fn at(&self) -> Mark {
@@ -176,6 +179,7 @@ impl<'t> Cursor<'t> {
         }
         match text.parse::<f64>().ok().and_then(number::from_f64) {
             Some(number) => Ok(Value::Number(number)),
+            None if self.measuring => Ok(Value::Null),
             None => Err(Error::new(at, "the number is too large")),
         }
     }

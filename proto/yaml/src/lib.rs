@@ -17,11 +17,11 @@
 #![forbid(unsafe_code)]
 
 mod compose;
-mod events;
 mod json;
 mod node;
 mod number;
 mod scalar;
+mod scan;
 mod split;
 mod write;
 

@@ -33,7 +33,7 @@ pub(crate) fn from_u64(value: u64) -> Number {
 }
 
 /// How a float used as a mapping key is written. Kubernetes prints it with the precision of 32
-/// bits, and with an exponent below 1e-4 and from 1e21 on.
+/// bits, and with an exponent below 1e-4 and from 1e6 on.
 pub(crate) fn float_key(value: f64) -> String {
     if value.is_nan() {
         return ".nan".to_owned();
@@ -47,7 +47,7 @@ pub(crate) fn float_key(value: f64) -> String {
         return scientific;
     };
     match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..21).contains(&exponent) => {
+        Ok(exponent) if !(-4..6).contains(&exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.abs())
         }

@@ -78,7 +78,7 @@ fn resolve_plain(text: &str, dated: bool) -> Option<Resolved> {
     };
     match first {
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => word(text),
-        b'.' => special_float(text).or_else(|| finite(text)).map(Resolved::Float),
+        b'.' => special_float(text).or_else(|| finite(&without_separators(text)?)).map(Resolved::Float),
         b'+' | b'-' | b'0'..=b'9' => {
             if let Some(float) = special_float(text) {
                 return Some(Resolved::Float(float));
@@ -112,6 +112,17 @@ fn special_float(text: &str) -> Option<f64> {
         "-.inf" | "-.Inf" | "-.INF" => Some(f64::NEG_INFINITY),
         _ => None,
     }
+}
+
+/// The text without underscores, which may only stand between digits.
+fn without_separators(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let digit =
+        |index: Option<usize>| index.and_then(|index| bytes.get(index)).is_some_and(u8::is_ascii_digit);
+    let misplaced = |(index, byte): (usize, &u8)| {
+        *byte == b'_' && !(digit(index.checked_sub(1)) && digit(Some(index + 1)))
+    };
+    if bytes.iter().enumerate().any(misplaced) { None } else { Some(text.replace('_', "")) }
 }
 
 fn finite(text: &str) -> Option<f64> {

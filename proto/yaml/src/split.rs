@@ -61,14 +61,15 @@ pub fn parts<'a>(bytes: &'a [u8], limits: &Limits) -> Vec<Result<Part<'a>, Error
         return vec![Err(Error::new(Mark::START, message))];
     }
     match decode(bytes) {
-        Cow::Borrowed(text) => split(text, limits),
-        Cow::Owned(text) => split(&text, limits).into_iter().map(|part| part.map(Part::owned)).collect(),
+        Ok(Cow::Borrowed(text)) => split(text, limits),
+        Ok(Cow::Owned(text)) => split(&text, limits).into_iter().map(|part| part.map(Part::owned)).collect(),
+        Err(error) => vec![Err(error)],
     }
 }
 
-/// The text of a file: the byte order mark decides between UTF-8 and UTF-16, and bytes that are
-/// neither become U+FFFD, as kubectl reads them.
-fn decode(bytes: &[u8]) -> Cow<'_, str> {
+/// The text of a file: a byte order mark decides between UTF-8 and UTF-16. Without one, bytes that
+/// are not UTF-8 become U+FFFD; behind the mark of UTF-8 they are an error. All this as in kubectl.
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Error> {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let units = pairs.iter().map(|pair| unit(*pair));
@@ -76,12 +77,23 @@ fn decode(bytes: &[u8]) -> Cow<'_, str> {
         let odd = (!odd.is_empty()).then_some(char::REPLACEMENT_CHARACTER);
         Cow::Owned(decoded.chain(odd).collect())
     };
-    match bytes {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest),
+    Ok(match bytes {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => match std::str::from_utf8(rest) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(error) => {
+                let valid = String::from_utf8_lossy(&rest[..error.valid_up_to()]);
+                let line = 1 + newlines(&valid);
+                let column = 1 + valid.rsplit('\n').next().unwrap_or_default().chars().count();
+                return Err(Error::new(
+                    Mark { line, column },
+                    "the file is not UTF-8, though its first bytes say so",
+                ));
+            }
+        },
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         _ => String::from_utf8_lossy(bytes),
-    }
+    })
 }
 
 fn split<'t>(text: &'t str, limits: &Limits) -> Vec<Result<Part<'t>, Error>> {
@@ -156,8 +168,13 @@ fn yaml_documents<'t>(text: &'t str, first_line: usize, parts: &mut Vec<Result<P
     let (mut offset, mut line) = (0, first_line);
     let mut push = |from: usize, to: usize, line: usize| {
         let chunk = &text[from..to];
-        let text =
-            if chunk.contains('\r') { Cow::Owned(chunk.replace("\r\n", "\n")) } else { Cow::Borrowed(chunk) };
+        // kubectl reads lines, so the last one always ends, too.
+        let text = if chunk.contains('\r') || !chunk.ends_with('\n') {
+            let lines = chunk.strip_suffix('\n').unwrap_or(chunk).split('\n');
+            Cow::Owned(lines.flat_map(|line| [line.strip_suffix('\r').unwrap_or(line), "\n"]).collect())
+        } else {
+            Cow::Borrowed(chunk)
+        };
         parts.push(Ok(Part { text, line, syntax: Syntax::Yaml }));
     };
     for full in text.split_inclusive('\n') {
@@ -172,10 +189,11 @@ fn yaml_documents<'t>(text: &'t str, first_line: usize, parts: &mut Vec<Result<P
                 parts.push(Err(Error::new(Mark { line, column: 1 }, message)));
                 return;
             }
+            // In front of a document the separator belongs to it.
             if offset > start {
                 push(start, offset, start_line);
+                (start, start_line) = (end, line + 1);
             }
-            (start, start_line) = (end, line + 1);
         }
         offset = end;
         line += 1;
