@@ -3,5 +3,4 @@
 // All of this crate is tests, where a broken expectation ends the test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod boundaries;
 mod kit;
