@@ -42,6 +42,9 @@ impl Mirror {
         references.iter().try_for_each(|name| check_name(name))?;
         let (ids, mut asked): (Vec<&str>, Vec<&str>) =
             references.iter().partition(|name| name.parse::<Revision>().is_ok());
+        if !self.generation.packs().is_dir() {
+            self.note_damage("its objects are gone");
+        }
         let damage = self.damage();
         let known: Vec<String> = self.state.references.keys().cloned().collect();
         if damage.is_some() {
@@ -55,6 +58,9 @@ impl Mirror {
             None => self.bring(&mut session, &targets)?,
         };
         let mut fetched = self.settle_references(&targets, rebuilt)?;
+        fetched.heads.retain(|name, _| references.contains(&name.as_str()));
+        fetched.changes.retain(|name, _| references.contains(&name.as_str()));
+        fetched.changed = fetched.changes.values().any(|c| !matches!(c, Change::Unchanged | Change::Missing));
         fetched.bytes = session.bytes();
         drop(session);
         for id in ids {
@@ -86,14 +92,27 @@ impl Mirror {
         let ids: Vec<ObjectId> = wanted.into_iter().collect();
         let commits: BTreeSet<ObjectId> =
             targets.values().flatten().map(|(_, listed)| listed.commit).collect();
-        match self.receive(session, &ids, &commits, 1)? {
-            Ok(()) => Ok(None),
-            Err(fault) => {
-                // What was sent builds on objects that turn out not to be here.
-                self.note_damage(&fault.to_string());
-                let mut again = Session::open(&self.remote, &mut self.client)?;
-                self.rebuild(&mut again, targets, fault.to_string()).map(Some)
-            }
+        let fault = match self.receive(session, &ids, &commits, 1) {
+            Ok(Ok(())) => return Ok(None),
+            Ok(Err(fault)) => fault,
+            Err(error) => self.blame(error)?,
+        };
+        // What was sent builds on objects that turn out not to be whole here.
+        self.note_damage(&fault.to_string());
+        let mut again = Session::open(&self.remote, &mut self.client)?;
+        self.rebuild(&mut again, targets, fault.to_string()).map(Some)
+    }
+
+    /// A pack that makes no sense may be the server's fault, or ours when an object it
+    /// builds on is damaged: then gives that damage in place of the error.
+    fn blame(&self, error: GitError) -> Result<Fault, GitError> {
+        if !matches!(error, GitError::Protocol { .. }) {
+            return Err(error);
+        }
+        let have = self.have(&self.generation.shallow()?.unwrap_or_default());
+        match self.reader().verify(&have, self.remote.limits.tree_entries_max) {
+            Err(fault @ (Fault::Missing(_) | Fault::Damaged(..))) => Ok(fault),
+            _ => Err(error),
         }
     }
 
@@ -165,7 +184,6 @@ impl Mirror {
             if let Some((_, listed)) = target {
                 fetched.heads.insert(name.clone(), Revision::new(listed.commit));
             }
-            fetched.changed |= !matches!(change, Change::Unchanged | Change::Missing);
             fetched.changes.insert(name.clone(), change);
         }
         if self.state.references != before {
@@ -217,40 +235,62 @@ impl Mirror {
     /// # Errors
     /// [`GitError::RevisionUnavailable`] when the server does not have it or does not give it.
     pub fn fetch_revision(&mut self, revision: &Revision, references: &[&str]) -> Result<(), GitError> {
-        let id = revision.id();
+        references.iter().try_for_each(|name| check_name(name))?;
         if self.has(revision) && self.damage().is_none() {
             return Ok(());
         }
         if self.damage().is_some() {
             self.fetch(references)?;
+        }
+        for _ in 0..2 {
             if self.has(revision) {
                 return Ok(());
             }
+            match self.bring_revision(*revision, references)? {
+                Ok(()) => return Ok(()),
+                Err(fault) => {
+                    self.note_damage(&fault.to_string());
+                    self.fetch(references)?;
+                }
+            }
         }
+        let reason = "the server sends it, but not all of it".to_owned();
+        Err(GitError::RevisionUnavailable { revision: *revision, reason })
+    }
+
+    /// Fetches a revision by its id, or by the history of references.
+    fn bring_revision(
+        &mut self,
+        revision: Revision,
+        references: &[&str],
+    ) -> Result<Result<(), Fault>, GitError> {
+        let id = revision.id();
         let mut session = Session::open(&self.remote, &mut self.client)?;
         let targets = find(&mut session, references)?;
         let tips: BTreeSet<ObjectId> = targets.values().flatten().map(|(_, listed)| listed.tip).collect();
         if session.may_ask_by_id() || tips.contains(&id) {
             match self.receive(&mut session, &[id], &[id].into(), 1) {
-                Ok(Ok(())) => return Ok(()),
                 Ok(Err(Fault::Damaged(_, reason))) if reason.starts_with("expected a commit") => {
                     let reason = "it is no commit".to_owned();
-                    return Err(GitError::RevisionUnavailable { revision: *revision, reason });
+                    return Err(GitError::RevisionUnavailable { revision, reason });
                 }
-                Ok(Err(fault)) => return Err(self.explain(*revision, &fault)),
                 // The server's way to say that it does not give this one.
                 Err(GitError::Protocol { reason, .. }) => {
                     tracing::debug!(%revision, reason, "the server does not give this revision by its id");
                 }
-                Err(error) => return Err(error),
+                received => return received,
             }
         }
         drop(session);
-        self.deepen(*revision, &tips)
+        self.deepen(revision, &tips)
     }
 
     /// Fetches more and more history of `tips` until `revision` is among it.
-    fn deepen(&mut self, revision: Revision, tips: &BTreeSet<ObjectId>) -> Result<(), GitError> {
+    fn deepen(
+        &mut self,
+        revision: Revision,
+        tips: &BTreeSet<ObjectId>,
+    ) -> Result<Result<(), Fault>, GitError> {
         let id = revision.id();
         let tips: Vec<ObjectId> = tips.iter().copied().collect();
         let none = BTreeSet::new();
@@ -261,15 +301,16 @@ impl Mirror {
             let before = self.generation.shallow()?;
             let mut session = Session::open(&self.remote, &mut self.client)?;
             if let Err(fault) = self.receive(&mut session, &tips, &none, depth)? {
-                return Err(self.explain(revision, &fault));
+                return Ok(Err(fault));
             }
             drop(session);
             if self.reader().has(id) {
                 let known = self.known();
-                let checked = self.reader().check(id, known, self.remote.limits.tree_entries_max);
-                checked.map_err(|fault| self.explain(revision, &fault))?;
+                if let Err(fault) = self.reader().check(id, known, self.remote.limits.tree_entries_max) {
+                    return Ok(Err(fault));
+                }
                 self.state.complete.insert(id);
-                return self.save();
+                return self.save().map(Ok);
             }
             if self.generation.shallow()? == before {
                 // The whole history is here already.

@@ -218,6 +218,18 @@ impl Mirror {
         Ok(())
     }
 
+    /// Forgets a reference that is not followed any more, so that its revision need not be
+    /// kept. Nothing happens when it is not known.
+    ///
+    /// # Errors
+    /// [`GitError::Storage`] when the disk refuses.
+    pub fn forget(&mut self, reference: &str) -> Result<(), GitError> {
+        match self.state.references.remove(reference) {
+            Some(_) => self.save(),
+            None => Ok(()),
+        }
+    }
+
     /// The directory of the mirror.
     #[must_use]
     pub fn directory(&self) -> &Path {

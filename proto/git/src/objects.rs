@@ -205,6 +205,12 @@ impl Reader {
         Ok(found)
     }
 
+    /// Reads every object of `commits`, to be sure of them.
+    pub(crate) fn verify(&self, commits: &[ObjectId], entries_max: usize) -> Result<(), Fault> {
+        let objects = self.closure(commits, entries_max)?;
+        objects.into_iter().try_for_each(|(id, kind)| self.load(id, kind, self.bytes_max).map(drop))
+    }
+
     /// Writes the objects of `commits` as one pack into `directory`, each checked on the
     /// way. Nothing is written when one of them is not whole.
     pub(crate) fn copy(

@@ -17,8 +17,11 @@ fn files_of(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Ways to hurt a file; `None` where that one does not apply.
-const HURTS: &[(&str, fn(&[u8]) -> Option<Vec<u8>>)] = &[
+/// What a hurt makes of a file; `None` where it does not apply.
+type Hurt = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// Ways to hurt a file.
+const HURTS: &[(&str, Hurt)] = &[
     ("emptied", |_| Some(Vec::new())),
     ("cut in half", |bytes| Some(bytes[..bytes.len() / 2].to_vec())),
     ("one byte short", |bytes| bytes.len().checked_sub(1).map(|end| bytes[..end].to_vec())),
@@ -131,6 +134,41 @@ fn every_byte_of_a_pack_can_change_without_wrong_content() {
             let _ = std::fs::remove_file(origin.mirror_path().join("damaged"));
         }
     }
+}
+
+#[test]
+fn a_fetch_that_builds_on_damaged_objects_rebuilds() {
+    let mut rebuilt = 0;
+    for part in 1..8 {
+        let origin = Origin::new();
+        let long: String = (0..3000).map(|n| format!("line {} of a long file\n", n * 7919)).collect();
+        let one = origin.commit("main", &[("long", &long), ("b", "b")]);
+        let mut mirror = origin.mirror();
+        mirror.fetch(&["main"]).unwrap();
+        let is_pack = |f: &PathBuf| f.extension().is_some_and(|e| e == "pack");
+        let pack = files_of(&origin.mirror_path()).into_iter().find(is_pack).unwrap();
+        let bytes = std::fs::read(&pack).unwrap();
+        std::fs::write(&pack, flipped(&bytes, bytes.len() * part / 8).unwrap()).unwrap();
+        let two = origin.commit("main", &[("long", &format!("{long}more\n")), ("b", "b")]);
+        let fetched = mirror.fetch(&["main"]).unwrap();
+        rebuilt += usize::from(fetched.rebuilt.is_some());
+        assert_eq!(fetched.heads["main"], two);
+        assert_eq!(files(&mirror, &two, "").len(), 2);
+        mirror.fetch_revision(&one, &["main"]).unwrap();
+    }
+    assert!(rebuilt > 0);
+}
+
+#[test]
+fn objects_that_vanish_come_back() {
+    let (origin, [_, two]) = origin_with_history();
+    let mut mirror = origin.mirror();
+    std::fs::remove_dir_all(origin.mirror_path().join("1.git")).unwrap();
+    assert!(mirror.fetch(&["main"]).unwrap().rebuilt.is_some());
+    assert_eq!(files(&mirror, &two, "").len(), 3);
+    std::fs::remove_dir_all(origin.mirror_path()).unwrap();
+    assert!(mirror.fetch(&["main"]).unwrap().rebuilt.is_some());
+    assert_eq!(files(&mirror, &two, "").len(), 3);
 }
 
 #[test]

@@ -79,3 +79,26 @@ fn a_revision_that_exists_nowhere_is_unavailable() {
     assert_eq!(mirror.damage(), None);
     mirror.fetch(&["main"]).unwrap();
 }
+
+#[test]
+fn a_forgotten_reference_is_not_kept() {
+    let origin = Origin::new();
+    let side = origin.commit("side", &[("s", "s")]);
+    let main = origin.commit("main", &[("a", "1")]);
+    let mut remote = origin.remote();
+    remote.limits.packs_max = 0;
+    let mut mirror = Mirror::open(&origin.mirror_path(), remote).unwrap();
+    mirror.fetch(&["main", "side"]).unwrap();
+    assert!(mirror.has(&side) && mirror.has(&main));
+    mirror.forget("side").unwrap();
+    mirror.fetch(&["main"]).unwrap();
+    assert!(!mirror.has(&side) && mirror.has(&main));
+    assert!(mirror.resolve("side").is_err());
+    assert_eq!(files(&mirror, &main, "").len(), 1);
+}
+
+#[test]
+fn a_mirror_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Mirror>();
+}

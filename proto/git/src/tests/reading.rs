@@ -219,7 +219,7 @@ fn packs_references_and_trees_above_the_limit_are_not_accepted() {
     assert!(matches!(error, GitError::Limit { what: "references", limit: 3, .. }), "{error}");
     drop(mirror);
     remote.limits = crate::Limits { tree_entries_max: 2, ..Default::default() };
-    let mut mirror = Mirror::open(&origin.mirror_path(), remote.clone()).unwrap();
+    let mut mirror = Mirror::open(&origin.mirror_path(), remote).unwrap();
     let error = mirror.fetch(&["main"]).unwrap_err();
     assert!(matches!(error, GitError::Limit { what: "entries", limit: 2, .. }), "{error}");
     drop(mirror);

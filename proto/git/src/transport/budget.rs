@@ -108,6 +108,11 @@ impl Budget {
         self.state().failure.take()
     }
 
+    /// True once something went wrong or the deadline has passed.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
     /// A flag that work without waiting looks at; set on failure, and by an [`Alarm`].
     pub(crate) fn interrupt(&self) -> &AtomicBool {
         &self.interrupt

@@ -89,6 +89,14 @@ impl Context<'_> {
         if let Some(known) = self.budget.failure() {
             return known;
         }
+        if let Some(kind) = disk_trouble(error) {
+            let source = std::io::Error::new(kind, chain(error));
+            return GitError::Storage {
+                action: "write what was received from",
+                path: self.url.to_string().into(),
+                source,
+            };
+        }
         let url = self.url.to_string();
         let mut reason = chain(error);
         if let Some(words) = self.words {
@@ -306,6 +314,30 @@ impl Session {
                     _ => Err(error),
                 }
             }
+        }
+    }
+}
+
+/// The kind of an error of the disk among the causes. Errors of the network never get
+/// here: the budget has noted them before.
+fn disk_trouble(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if let Some(kind @ (StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied)) = kind {
+            return Some(kind);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A server at the other end of a program waits for this; for HTTP it is nothing.
+        if !self.budget.is_interrupted() {
+            let _ = gix_protocol::indicate_end_of_interaction(&mut self.transport, false);
         }
     }
 }

@@ -12,8 +12,9 @@ use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use gix_transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
 use gix_transport::client::git::ConnectMode;
@@ -32,8 +33,10 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 4;
 /// Bytes of the program's complaints that are kept.
 const WORDS_BYTES_MAX: usize = 4 * 1024;
-/// How long a program that closed its output may take to say why, in milliseconds.
-const LAST_WORDS_MS: u64 = 2_000;
+/// How long a program that closed its output may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a program that is not needed any more may take to end by itself.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Variables that would make a local Git look at another repository than the one named.
 const FOREIGN_VARIABLES: &[&str] = &[
@@ -142,32 +145,36 @@ pub(crate) struct Program {
     child: Child,
     connection: Option<Connection<Pump, ChildStdin>>,
     words: Arc<Words>,
+    budget: Arc<Budget>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// What the program wrote to its standard error.
 #[derive(Debug, Default)]
-pub(crate) struct Words(Mutex<Vec<u8>>, std::sync::Condvar, Mutex<bool>);
+pub(crate) struct Words {
+    kept: Mutex<Vec<u8>>,
+    ended: Mutex<bool>,
+    ending: Condvar,
+}
 
 impl Words {
     /// The last words, once the program has closed its standard error or a moment later.
     pub(crate) fn last(&self) -> String {
-        let ended = self.2.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = std::time::Duration::from_millis(LAST_WORDS_MS);
-        drop(self.1.wait_timeout_while(ended, limit, |ended| !*ended));
-        tidy(&String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.ending.wait_timeout_while(ended, LAST_WORDS, |ended| !*ended));
+        tidy(&String::from_utf8_lossy(&self.kept.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn listen(&self, mut from: impl Read) {
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend_from_slice(&buffer[..count]);
             let excess = kept.len().saturating_sub(WORDS_BYTES_MAX);
             kept.drain(..excess);
         }
-        *self.2.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.1.notify_all();
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ending.notify_all();
     }
 }
 
@@ -198,7 +205,8 @@ impl Program {
         let path = remote.url.path();
         let connection =
             Connection::new(reader, stdin, Protocol::V2, path, none, ConnectMode::Process, false);
-        Ok(Program { child, connection: Some(connection), words, threads })
+        let budget = Arc::clone(budget);
+        Ok(Program { child, connection: Some(connection), words, budget, threads })
     }
 
     pub(crate) fn words(&self) -> Arc<Words> {
@@ -214,7 +222,14 @@ impl Drop for Program {
     fn drop(&mut self) {
         // Closing both pipes first lets a program that is done end by itself.
         drop(self.connection.take());
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+        let patience = if self.budget.is_interrupted() { Duration::ZERO } else { GRACE };
+        let asked = Instant::now();
+        let mut ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        while !ended && asked.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+            ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        }
+        if !ended {
             if let Ok(id) = i32::try_from(self.child.id()) {
                 let _ = nix::sys::signal::killpg(
                     nix::unistd::Pid::from_raw(id),
