@@ -3,4 +3,5 @@
 // All of this crate is tests, where a broken expectation ends the test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod git;
 mod kit;
