@@ -15,6 +15,7 @@
 #![allow(clippy::panic)]
 
 pub mod certificates;
+pub mod fleet;
 pub mod git;
 pub mod kubernetes;
 pub mod ports;

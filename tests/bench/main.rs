@@ -1,0 +1,46 @@
+//! The benchmarks of docs/benchmarks.md: they print Markdown tables and judge nothing.
+//!
+//! Programs are those beside this one, so build all of them the same way:
+//! `cargo build --release --workspace --bins`, then `target/release/muster-bench`.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a program that prints tables")]
+
+mod sample;
+mod the_loop;
+
+use clap::Parser;
+
+/// Measures Muster on this machine.
+#[derive(Parser)]
+#[command(name = "muster-bench", version)]
+struct Arguments {
+    /// Which measurement
+    #[arg(value_enum)]
+    what: What,
+    /// On simulated clusters instead of a real kube-apiserver
+    #[arg(long)]
+    simulated: bool,
+    /// How many drifts are timed
+    #[arg(long, default_value_t = 100)]
+    drifts: usize,
+    /// How many commits are timed
+    #[arg(long, default_value_t = 20)]
+    commits: usize,
+    /// How many objects the large app has
+    #[arg(long, default_value_t = 1000)]
+    objects: usize,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// Drift to corrected, commit to applied, memory, sizes: the loop from Git to the hub
+    Loop,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    match arguments.what {
+        What::Loop => the_loop::run(&arguments).await,
+    }
+}

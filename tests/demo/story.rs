@@ -1,0 +1,177 @@
+//! What the demo does, step by step, and what it says.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::Api;
+use muster_tests::fleet::{self, DEADLINE, Fleet, Target};
+use muster_tests::wait;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const APP: &str = "gitops-demo";
+const FILE: &str = "manifests/gitops-demo/deployment.yaml";
+/// First syncs on real clusters wait for images to be pulled.
+const ROLL_OUT_DEADLINE: Duration = Duration::from_secs(300);
+
+/// The fleet and how far the demo is with it.
+pub(crate) struct Story {
+    fleet: Fleet,
+    clusters: Vec<Target>,
+    simulated: bool,
+    step: u32,
+}
+
+impl Story {
+    /// Git server, hub, and an enrolled agent for each cluster.
+    pub(crate) async fn begin(clusters: Vec<Target>, simulated: bool) -> Result<Story> {
+        let mut files = fleet::example()?;
+        for cluster in &clusters {
+            let path = format!("clusters/{}.yaml", cluster.name);
+            files.entry(path).or_insert_with(|| document(&cluster.name).into_bytes());
+        }
+        let fleet = Fleet::start(&files).await?;
+        let mut story = Story { fleet, clusters, simulated, step: 0 };
+        let names: Vec<_> = story.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        story.heading(&format!("A Git server, a hub, and an agent in each of {}", names.join(", ")));
+        println!("Git     {}", story.fleet.git.url("fleet"));
+        println!("hub     https://{}", story.fleet.hub.address());
+        for cluster in &story.clusters {
+            story.fleet.join(&cluster.name, &cluster.kubeconfig).await?;
+            println!("agent   {:<8} enrols with a token of its own and pulls from Git", cluster.name);
+        }
+        Ok(story)
+    }
+
+    /// The first commit arrives in every cluster.
+    pub(crate) async fn deploy(&mut self) -> Result<()> {
+        self.heading(&format!("The app {APP} is in Git: 2 replicas of nginx:1.24"));
+        let revision = self.fleet.repository.resolve("main")?;
+        let took = self.everywhere_at(&revision).await?;
+        println!("In every cluster, Synced and Healthy, after {}.", seconds(took));
+        self.show(&["status"]).await
+    }
+
+    /// Somebody scales by hand, in each cluster in turn.
+    pub(crate) async fn drift(&mut self) -> Result<()> {
+        self.heading("Somebody scales it to 5 by hand, as `kubectl scale` does");
+        for cluster in &self.clusters {
+            let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), APP);
+            let scaled = fleet::scale_and_wait(&deployments, APP, 5, 2);
+            let took =
+                tokio::time::timeout(DEADLINE, scaled).await.map_err(|_| "the drift was not healed")??;
+            println!("{:<8} 2 -> 5 -> 2 again after {} ms", cluster.name, took.as_millis());
+        }
+        self.drift_is_told().await?;
+        self.show(&["app", APP]).await
+    }
+
+    /// A commit changes the image.
+    pub(crate) async fn roll_out(&mut self) -> Result<()> {
+        self.heading("A commit changes nginx:1.24 to nginx:1.25");
+        let text =
+            String::from_utf8(fleet::example()?.remove(FILE).ok_or("the example fleet is not whole")?)?;
+        let changed = text.replace("nginx:1.24", "nginx:1.25");
+        let revision = self.fleet.repository.commit(&[(FILE, changed)], "nginx 1.25")?;
+        let took = self.everywhere_at(&revision).await?;
+        for cluster in &self.clusters {
+            let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), APP);
+            let image = image(&deployments.get(APP).await?);
+            if image != "nginx:1.25" {
+                return Err(format!("{} runs {image}", cluster.name).into());
+            }
+        }
+        println!(
+            "In every cluster, Synced and Healthy, after {} (agents ask Git every second).",
+            seconds(took)
+        );
+        self.show(&["apps"]).await
+    }
+
+    /// What happened, as the hub recorded it.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        self.heading("What the hub saw");
+        self.show(&["events", "--limit", "12"]).await
+    }
+
+    /// How to go on by hand.
+    pub(crate) fn invite(&self) {
+        println!("\nThe fleet stays up until Ctrl-C. In another terminal:\n");
+        println!("  export MUSTER_CONFIG={}", self.fleet.hub.operator_config().display());
+        println!("  {} status", muster().display());
+        println!("  {} watch", muster().display());
+        println!("  git clone {}", self.fleet.git.url("fleet"));
+        for cluster in &self.clusters {
+            println!("  kubectl --kubeconfig {} -n {APP} get deployments", cluster.kubeconfig.display());
+        }
+        if !self.simulated {
+            println!(
+                "\nAfterwards, `kubectl delete namespace {APP} muster-system` removes it from your clusters."
+            );
+        }
+    }
+
+    /// Waits until the command line says that the app is well everywhere at `revision`.
+    async fn everywhere_at(&self, revision: &str) -> Result<Duration> {
+        let started = Instant::now();
+        let count = self.clusters.len();
+        wait::try_until(&format!("{APP} at {revision} everywhere"), ROLL_OUT_DEADLINE, async || {
+            let (code, document) =
+                self.fleet.hub.json(&["app", APP]).await.map_err(|error| error.to_string())?;
+            let apps = document["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let there = apps.len() == count && apps.iter().all(|app| app["revision"] == revision);
+            if code == 0 && there { Ok(()) } else { Err(document.to_string()) }
+        })
+        .await?;
+        Ok(started.elapsed())
+    }
+
+    /// Waits until the hub knows of a corrected drift in each cluster.
+    async fn drift_is_told(&self) -> Result<()> {
+        wait::try_until("the drift in what the hub knows", DEADLINE, async || {
+            let (_, document) =
+                self.fleet.hub.json(&["app", APP]).await.map_err(|error| error.to_string())?;
+            let apps = document["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let told = apps.iter().all(|app| app["drifts"][0]["correctedAt"].is_string());
+            if told && !apps.is_empty() { Ok(()) } else { Err(document.to_string()) }
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.step += 1;
+        println!("\n== {}. {text}", self.step);
+    }
+
+    /// Runs a command of `muster` and shows it with what it prints.
+    async fn show(&self, arguments: &[&str]) -> Result<()> {
+        println!("\n$ muster {}", arguments.join(" "));
+        let output = self.fleet.hub.muster(arguments.iter().copied())?.run(DEADLINE).await?;
+        print!("{}", output.stdout);
+        match output.code() {
+            Some(0) => Ok(()),
+            _ => Err(format!("muster {}: {} {}", arguments.join(" "), output.status, output.stderr).into()),
+        }
+    }
+}
+
+fn document(cluster: &str) -> String {
+    format!(
+        "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata:\n  name: {cluster}\n  labels:\n    env: dev\n"
+    )
+}
+
+fn image(deployment: &Deployment) -> String {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.and_then(|pod| pod.containers.first()?.image.clone()).unwrap_or_default()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn muster() -> std::path::PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    here.with_file_name("muster")
+}

@@ -1,0 +1,99 @@
+//! A running hub, and the command line that talks to it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::{DEADLINE, Error};
+use crate::ports;
+use crate::process::{Launch, Output, Program};
+
+/// A hub of its own directory and port. Dropping it kills it.
+pub struct Hub {
+    /// The running program.
+    pub program: Program,
+    directory: PathBuf,
+    address: SocketAddr,
+}
+
+impl Hub {
+    /// Makes a hub's directory in `parent` and starts it; it listens when this returns.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start(parent: &Path) -> Result<Hub, Error> {
+        let directory = parent.join("hub");
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+        let init = Launch::binary("muster-hub")?
+            .args(["init", "--dir"])
+            .arg(&directory)
+            .args(["--address", &address.to_string()])
+            .run(DEADLINE)
+            .await?;
+        succeeded("muster-hub init", init)?;
+        let mut program = Launch::binary("muster-hub")?
+            .args(["run", "--dir"])
+            .arg(&directory)
+            .args(["--listen", &address.to_string()])
+            .start()?;
+        program.wait_for_port(address, DEADLINE).await?;
+        Ok(Hub { program, directory, address })
+    }
+
+    /// Starts it again on the same port and directory, after a kill; it listens when this returns.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.program.restart()?;
+        self.program.wait_for_port(self.address, DEADLINE).await?;
+        Ok(())
+    }
+
+    /// HOST:PORT, as agents are told.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The operator's file for the command line.
+    pub fn operator_config(&self) -> PathBuf {
+        self.directory.join("operator.yaml")
+    }
+
+    /// A command of `muster` as an operator of this hub.
+    ///
+    /// # Errors
+    /// It has not been built.
+    pub fn muster<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Launch, Error> {
+        Ok(Launch::binary("muster")?.env("MUSTER_CONFIG", self.operator_config()).args(arguments))
+    }
+
+    /// What a command of `muster` says as JSON, with its exit code.
+    ///
+    /// # Errors
+    /// It could not be run, or failed (exit code 2), or printed something else.
+    pub async fn json(&self, arguments: &[&str]) -> Result<(i32, serde_json::Value), Error> {
+        let output = self.muster(arguments.iter().copied().chain(["-o", "json"]))?.run(DEADLINE).await?;
+        match (output.code(), serde_json::from_str(&output.stdout)) {
+            (Some(code @ (0 | 1)), Ok(value)) => Ok((code, value)),
+            _ => Err(failed(&format!("muster {}", arguments.join(" ")), output)),
+        }
+    }
+
+    /// A single-use enrolment token for a cluster.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn token(&self, cluster: &str) -> Result<String, Error> {
+        let output = self.muster(["token", "create", cluster])?.run(DEADLINE).await?;
+        Ok(succeeded("muster token create", output)?.trim().to_owned())
+    }
+}
+
+fn succeeded(command: &str, output: Output) -> Result<String, Error> {
+    if output.status.success() { Ok(output.stdout) } else { Err(failed(command, output)) }
+}
+
+fn failed(command: &str, output: Output) -> Error {
+    let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
+    Error::Command { command: command.to_owned(), status: output.status, stderr: said }
+}
