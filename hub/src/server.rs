@@ -106,12 +106,13 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let hosts = settings.addresses.iter().map(|address| address.host.clone()).collect();
     let certificate = ServerCertificate::new(&authority, hosts, clock.now().wall)?;
     let tls = TlsAcceptor::from(tls::server_config(&authority, Arc::clone(&certificate))?);
+    let (store, loaded) = open_store(&settings).await?;
+    let fleet = restore(loaded, &settings, authority.fingerprint(), clock);
+    // Only now, so that a port that is open means a hub that answers.
     let bind = |error| ServeError::Listen { address: settings.listen, error };
     let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
 
-    let (store, loaded) = open_store(&settings).await?;
-    let fleet = restore(loaded, &settings, authority.fingerprint(), clock);
     let (watchers, streams) = (Arc::<Watchers>::default(), Arc::<Streams>::default());
     let (writable, store_state) = watch::channel(true);
     let give_up = CancellationToken::new();

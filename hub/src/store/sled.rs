@@ -15,6 +15,8 @@ use std::{
     os::unix::fs::FileExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -30,6 +32,10 @@ use crate::record::{Change, Loaded};
 const MARK_KEY: &[u8] = b"\0mark";
 /// Memory each database may use as its cache: everything is read once, at start.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long the last threads of sled in a hub that ends may hold sled's lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const IDENTITY: Plan = Plan { name: "identity", kinds: &[Kind::Token, Kind::Enrolment] };
 const STATUS: Plan = Plan { name: "status", kinds: &[Kind::Cluster, Kind::App, Kind::Event] };
@@ -180,6 +186,11 @@ fn is_environment(error: &sled::Error) -> bool {
     )
 }
 
+/// Whether sled's own lock is held: by a hub that is just ending, since [`SledStore::open`] has ours.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
 /// Path of the file with the mark of a database.
 fn mark_path(directory: &Path) -> PathBuf {
     directory.with_extension("mark")
@@ -197,12 +208,16 @@ impl Database {
                 Obstacle::Damaged(error.to_string())
             }
         };
-        let sled = sled::Config::new()
-            .path(directory)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None) // each batch is flushed when it is written
-            .open()
-            .map_err(failed)?;
+        let config = sled::Config::new().path(directory).cache_capacity(CACHE_BYTES).flush_every_ms(None); // each batch is flushed when it is written
+        let started = Instant::now();
+        let sled = loop {
+            match config.open() {
+                Ok(sled) => break sled,
+                Err(error) if !is_locked(&error) => return Err(failed(error)),
+                Err(_) if started.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+                Err(_) => return Err(Obstacle::Refused(StoreError::InUse { directory: directory.into() })),
+            }
+        };
         let data = File::open(directory.join("db")).map_err(io)?;
         let path = mark_path(directory);
         let mark_file =

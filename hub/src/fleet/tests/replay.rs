@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// One step of a history.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// The agent's status of an app changes; `None`: the app is gone.
     Change { app: u8, revision: Option<u8> },

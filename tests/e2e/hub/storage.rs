@@ -1,0 +1,137 @@
+//! Is what was acknowledged there afterwards, whatever happened to the process or the files?
+
+use std::os::unix::fs::FileExt as _;
+
+use muster_tests::wait;
+
+use super::*;
+
+/// How often the hub is killed; CI may take its time with more.
+const KILLS: u64 = 12;
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let mut hub = Hub::start().await;
+    let identity = hub.enrolled("prod").await;
+    let mut acknowledged = 0;
+    for round in 0..KILLS {
+        let known = [status("web", &acknowledged.to_string())];
+        let mut agent = hub.agent("prod", &identity, &known).await.unwrap();
+        if round > 0 {
+            assert!(agent.send_apps.is_empty(), "the hub has the last acknowledged status or a later one");
+        }
+        // Reports run ahead of their acknowledgements, and the kill comes at some point among them.
+        for step in 1..=20 + round {
+            agent.report(step, status("web", &(acknowledged + step).to_string())).await;
+            agent.report(step, status("other", &(acknowledged + step).to_string())).await;
+        }
+        let mut last = 0;
+        while last < 1 + round {
+            for ack in agent.ack().await.unwrap().apps {
+                if ack.app == "web" {
+                    last = ack.sequence;
+                }
+            }
+        }
+        hub.program.kill();
+        hub.restart().await;
+        let revisions = hub.revisions("prod").await;
+        let web = revisions.iter().find(|(app, _)| app == "web").map(|(_, revision)| revision.parse::<u64>());
+        let kept = web.unwrap().unwrap();
+        assert!(
+            kept >= acknowledged + last,
+            "round {round}: {kept} is kept, {} was said",
+            acknowledged + last
+        );
+        acknowledged = kept;
+        assert!(!hub.program.log().contains("damaged"), "{}", hub.program.tail());
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_told_is_there_after_a_kill() {
+    let mut hub = Hub::start().await;
+    for _ in 0..3 {
+        let token = hub.token("prod", 1).await.token;
+        hub.program.kill();
+        hub.restart().await;
+        hub.enrol(&token, "prod").await.unwrap();
+    }
+}
+
+/// Overwrites or cuts the data of a database while the hub is down.
+fn damage(hub: &Hub, name: &str, how: &str) {
+    let path = hub.store().join(name).join("db");
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    match how {
+        "cut in half" => file.set_len(length / 2).unwrap(),
+        "emptied" => file.set_len(0).unwrap(),
+        "overwritten at its start" => file.write_all_at(&[0xa5; 8192], 0).unwrap(),
+        "overwritten" => {
+            let noise: Vec<u8> =
+                (0..length).map(|index| (index.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect();
+            file.write_all_at(&noise, 0).unwrap();
+        }
+        "removed" => std::fs::remove_dir_all(hub.store().join(name)).unwrap(),
+        other => panic!("{other}?"),
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_status_database_is_told_and_made_again_from_what_agents_send() {
+    let mut hub = Hub::start().await;
+    let identity = hub.enrolled("prod").await;
+    for how in ["cut in half", "emptied", "overwritten at its start", "overwritten", "removed"] {
+        let apps: Vec<_> = (0..20).map(|number| status(&format!("app-{number}"), how)).collect();
+        let mut agent = hub.agent("prod", &identity, &apps).await.unwrap();
+        for app in &apps {
+            agent.report_kept(1, app.clone()).await;
+        }
+        hub.program.kill();
+        damage(&hub, "status", how);
+        let told = hub.program.log().matches("the store was damaged").count();
+        hub.restart().await;
+        let log = hub.program.log();
+        assert!(log.matches("the store was damaged").count() > told, "{how} is not told:\n{log}");
+        assert_eq!(hub.cluster("prod").await.name, "prod", "{how}: its enrolment is elsewhere");
+
+        let mut agent = hub.agent("prod", &identity, &apps).await.unwrap();
+        for (index, app) in agent.send_apps.clone().into_iter().enumerate() {
+            agent.report_kept(index as u64 + 1, status(&app, how)).await;
+        }
+        wait::until("all apps are back", DEADLINE, async || hub.revisions("prod").await.len() == 20).await;
+        assert!(hub.revisions("prod").await.iter().all(|(_, revision)| revision == how));
+        let aside = std::fs::read_dir(hub.store()).unwrap();
+        let aside =
+            aside.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"));
+        assert!(how == "removed" || aside.count() > 0, "what was damaged is kept aside");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_identity_database_never_gives_a_token_more_uses() {
+    for how in ["cut in half", "emptied", "overwritten at its start", "overwritten", "removed"] {
+        let mut hub = Hub::start().await;
+        let (used, unused) = (hub.token("prod", 1).await.token, hub.token("prod", 1).await.token);
+        let identity = hub.enrol(&used, "prod").await.unwrap();
+        hub.program.kill();
+        damage(&hub, "identity", how);
+        hub.restart().await;
+        let log = hub.program.log();
+        assert!(log.contains("the store was damaged") && log.contains("muster token create"), "{how}: {log}");
+        assert!(hub.enrol(&used, "prod").await.is_err(), "{how}");
+        assert!(hub.enrol(&unused, "prod").await.is_err(), "{how}");
+        hub.agent("prod", &identity, &[]).await.unwrap();
+        hub.enrolled("dev").await;
+    }
+}
+
+#[tokio::test]
+async fn two_hubs_do_not_share_a_store() {
+    let hub = Hub::start().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let second = launch(&hub.directory, address, &[]).run(DEADLINE).await.unwrap();
+    assert_eq!(second.code(), Some(2));
+    assert!(second.stderr.contains("in use by another muster-hub"), "{}", second.stderr);
+}
