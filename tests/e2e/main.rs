@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod git;
+mod hub;
 mod kit;
