@@ -1,0 +1,304 @@
+//! How are objects read and written, one request at a time?
+//!
+//! Thin over kube's client, which does TLS, credentials and connections. Answers stay JSON, since kinds
+//! are only known at run time. Nothing here retries: callers know what a failure means to them.
+pub(crate) mod discovery;
+mod error;
+mod fence;
+mod lines;
+
+use std::time::Duration;
+
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+pub(crate) use error::ApiError;
+pub(crate) use fence::Fence;
+pub(crate) use lines::Lines;
+
+use crate::FIELD_MANAGER;
+use crate::object::Resource;
+
+/// Longest wait for an answer. A write may still have happened when this passes: callers look again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Largest answer read, in bytes. A page of 50 objects of the largest size etcd takes is about this.
+const ANSWER_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// Largest part of a refusal read, in bytes; what follows is dropped.
+const REFUSAL_BYTES_MAX: usize = 256 * 1024;
+
+/// Objects asked for in one page: small, since memory for a page is what a list costs.
+pub(crate) const PAGE_OBJECTS: u32 = 50;
+
+/// The API server, as one agent may use it while it leads.
+#[derive(Clone)]
+pub(crate) struct Api {
+    client: kube::Client,
+    fence: Fence,
+}
+
+/// One page of a list; the items are still text, to be parsed one by one.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Box<RawValue>>,
+    pub(crate) resource_version: String,
+    /// Where to go on; empty on the last page.
+    pub(crate) next: String,
+}
+
+impl Api {
+    pub(crate) fn new(client: kube::Client, fence: Fence) -> Self {
+        Api { client, fence }
+    }
+
+    /// Reads one object.
+    pub(crate) async fn get(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, ApiError> {
+        let path = object_path(resource, namespace, name);
+        parse(&self.call(Method::GET, &path, "", Vec::new()).await?)
+    }
+
+    /// Reads a path that is no object, such as `/version`.
+    pub(crate) async fn get_path(&self, path: &str) -> Result<Value, ApiError> {
+        parse(&self.call(Method::GET, path, "", Vec::new()).await?)
+    }
+
+    /// Applies one object (server-side, taking over fields others hold) and gives it as it is then.
+    pub(crate) async fn apply(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<Value, ApiError> {
+        self.fence.check()?;
+        let path = format!(
+            "{}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict",
+            object_path(resource, namespace, name)
+        );
+        parse(&self.call(Method::PATCH, &path, "application/apply-patch+yaml", body).await?)
+    }
+
+    /// Creates one object, failing when it exists.
+    pub(crate) async fn create(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", collection_path(resource, namespace));
+        parse(&self.call(Method::POST, &path, "application/json", body.to_string().into()).await?)
+    }
+
+    /// The same, only while this agent leads.
+    pub(crate) async fn create_fenced(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        self.fence.check()?;
+        self.create(resource, namespace, body).await
+    }
+
+    /// Replaces one object; its `resourceVersion` must be the current one.
+    pub(crate) async fn replace(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(resource, namespace, name));
+        parse(&self.call(Method::PUT, &path, "application/json", body.to_string().into()).await?)
+    }
+
+    /// Deletes exactly the object with this uid; its dependants follow in the background.
+    pub(crate) async fn delete(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ApiError> {
+        self.fence.check()?;
+        let options = serde_json::json!({
+            "apiVersion": "v1", "kind": "DeleteOptions",
+            "propagationPolicy": "Background", "preconditions": {"uid": uid},
+        });
+        let path = object_path(resource, namespace, name);
+        self.call(Method::DELETE, &path, "application/json", options.to_string().into()).await.map(drop)
+    }
+
+    /// Reads one page of the objects of a kind, of one namespace or (when empty) of all.
+    pub(crate) async fn page(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+        next: &str,
+    ) -> Result<Page, ApiError> {
+        #[derive(Deserialize)]
+        struct List {
+            metadata: Metadata,
+            #[serde(default)]
+            items: Option<Vec<Box<RawValue>>>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata {
+            #[serde(default)]
+            resource_version: String,
+            #[serde(default, rename = "continue")]
+            next: String,
+        }
+        let path = format!(
+            "{}?limit={PAGE_OBJECTS}&labelSelector={}&continue={}",
+            collection_path(resource, namespace),
+            escape(selector),
+            escape(next)
+        );
+        let List { metadata, items } = parse(&self.call(Method::GET, &path, "", Vec::new()).await?)?;
+        Ok(Page {
+            items: items.unwrap_or_default(),
+            resource_version: metadata.resource_version,
+            next: metadata.next,
+        })
+    }
+
+    /// Opens a watch of a kind in all namespaces. The server ends it after `seconds`.
+    pub(crate) async fn watch(
+        &self,
+        resource: &Resource,
+        selector: &str,
+        resource_version: &str,
+        seconds: u64,
+    ) -> Result<Lines, ApiError> {
+        let path = format!(
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}&labelSelector={}",
+            collection_path(resource, ""),
+            escape(resource_version),
+            escape(selector),
+        );
+        let response = self.send(Method::GET, &path, "", Vec::new()).await?;
+        Ok(Lines::new(response.into_body()))
+    }
+
+    async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+        let call = async {
+            let response = self.send(method, path, kind, body).await?;
+            read(response.into_body(), ANSWER_BYTES_MAX).await
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, call).await.unwrap_or(Err(ApiError::Timeout))
+    }
+
+    /// Sends a request and gives the answer once its head says success.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Response<Body>, ApiError> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
+        if !kind.is_empty() {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Body::from(body)).map_err(|error| {
+            ApiError::Malformed(format!("The address {path} cannot be asked for: {error}."))
+        })?;
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.client.send(request));
+        let response =
+            sent.await.map_err(|_| ApiError::Timeout)?.map_err(|error| ApiError::from_client(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let body = read(body, REFUSAL_BYTES_MAX).await.unwrap_or_default();
+        Err(ApiError::from_refusal(head.status.as_u16(), &head.headers, &body))
+    }
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
+    let collected = Limited::new(body, bytes_max).collect().await;
+    collected.map(|body| body.to_bytes().into()).map_err(|error| ApiError::Unreachable(error.to_string()))
+}
+
+fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, ApiError> {
+    // The error's text gives a position, never content, so no Secret can slip into it.
+    serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::Malformed(format!("The API server's answer is not the JSON expected: {error}."))
+    })
+}
+
+fn collection_path(resource: &Resource, namespace: &str) -> String {
+    let gvk = &resource.gvk;
+    let root = match &*gvk.group_kind.group {
+        "" => format!("/api/{}", gvk.version),
+        group => format!("/apis/{group}/{}", gvk.version),
+    };
+    match namespace {
+        "" => format!("{root}/{}", resource.plural),
+        namespace => format!("{root}/namespaces/{}/{}", escape(namespace), resource.plural),
+    }
+}
+
+fn object_path(resource: &Resource, namespace: &str, name: &str) -> String {
+    format!("{}/{}", collection_path(resource, namespace), escape(name))
+}
+
+/// Escapes what does not stand for itself in a path segment or a query value.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                escaped.push(byte.into());
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Gvk;
+
+    #[test]
+    fn addresses_follow_group_scope_and_escape_names() {
+        let resource = |group, plural: &str, namespaced| Resource {
+            gvk: Gvk::new(group, "v1", "Any"),
+            plural: plural.to_owned(),
+            namespaced,
+        };
+        let cases = [
+            (resource("", "configmaps", true), "demo", "a", "/api/v1/namespaces/demo/configmaps/a"),
+            (
+                resource("apps", "deployments", true),
+                "demo",
+                "a",
+                "/apis/apps/v1/namespaces/demo/deployments/a",
+            ),
+            (
+                resource("rbac.authorization.k8s.io", "clusterroles", false),
+                "",
+                "system:a/../b",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%2F..%2Fb",
+            ),
+        ];
+        for (resource, namespace, name, path) in cases {
+            assert_eq!(object_path(&resource, namespace, name), path);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What does an app own in the cluster, by the cluster's own account?
+//!
+//! ```text
+//! ConfigMap muster-app-web (parent)  --id-->  label part-of on each object (member)
+//!   kinds and namespaces in which members may be
+//! ```
+//!
+//! The format is KEP-3659 (ApplySet), so kubectl sees the same sets. The parent is widened before
+//! anything new is applied and narrowed after the last member of a kind is gone: at any moment it names
+//! at least every kind there is a member of, whenever the agent is killed.
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use crate::object::{GroupKind, text};
+
+/// Label on members: the id of their set.
+pub(crate) const PART_OF: &str = "applyset.kubernetes.io/part-of";
+
+/// Label on parents: the id of the set.
+pub(crate) const ID: &str = "applyset.kubernetes.io/id";
+
+/// Annotation on parents of apps that must not be pruned, so that this is known even when the document
+/// that said so has left Git.
+const PRUNE: &str = "muster.dev/prune";
+
+const TOOLING: &str = "applyset.kubernetes.io/tooling";
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+
+/// Name and version of the tool, as the parent carries it.
+const TOOL: &str = "muster/v0.1";
+
+const NAME_PREFIX: &str = "muster-app-";
+
+/// Name of an app's parent.
+pub(crate) fn parent_name(app: &str) -> String {
+    format!("{NAME_PREFIX}{app}")
+}
+
+/// Id of an app's set: from its parent's name, namespace, kind and group, as the KEP gives it.
+pub(crate) fn id(app: &str, namespace: &str) -> String {
+    let identity = format!("{}.{namespace}.ConfigMap.", parent_name(app));
+    let hash = digest(&SHA256, identity.as_bytes());
+    format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
+}
+
+/// What a parent says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    /// The app it is for.
+    pub(crate) app: String,
+    /// Every kind that has a member, and perhaps some that have none any more.
+    pub(crate) kinds: BTreeSet<GroupKind>,
+    /// Every namespace that has a member, other than the parent's own.
+    pub(crate) namespaces: BTreeSet<String>,
+    /// Whether members may be pruned.
+    pub(crate) prune: bool,
+}
+
+impl Parent {
+    /// A set without members.
+    pub(crate) fn empty(app: &str) -> Self {
+        Parent { app: app.to_owned(), kinds: BTreeSet::new(), namespaces: BTreeSet::new(), prune: true }
+    }
+
+    /// The kinds and namespaces of both, and what `other` says besides.
+    pub(crate) fn union(&self, other: &Parent) -> Parent {
+        Parent {
+            app: other.app.clone(),
+            prune: other.prune,
+            kinds: &self.kinds | &other.kinds,
+            namespaces: &self.namespaces | &other.namespaces,
+        }
+    }
+
+    /// Reads a parent of ours; `None` for another tool's, or when it is not what it says it is.
+    pub(crate) fn parse(object: &Value, namespace: &str) -> Option<Parent> {
+        let app = text(object, &["metadata", "name"]).strip_prefix(NAME_PREFIX)?.to_owned();
+        let ours = text(object, &["metadata", "annotations", TOOLING]).starts_with("muster/")
+            && text(object, &["metadata", "labels", ID]) == id(&app, namespace);
+        let list = |name| {
+            text(object, &["metadata", "annotations", name])
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+        };
+        ours.then(|| Parent {
+            kinds: list(KINDS).filter_map(GroupKind::parse).collect(),
+            namespaces: list(NAMESPACES).map(str::to_owned).collect(),
+            prune: text(object, &["metadata", "annotations", PRUNE]) != "false",
+            app,
+        })
+    }
+
+    /// The ConfigMap to apply.
+    pub(crate) fn to_object(&self, namespace: &str) -> Value {
+        let kinds: Vec<_> = self.kinds.iter().map(ToString::to_string).collect();
+        let namespaces: Vec<_> = self.namespaces.iter().filter(|name| *name != namespace).cloned().collect();
+        let mut object = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": parent_name(&self.app),
+                "namespace": namespace,
+                "labels": {ID: id(&self.app, namespace), "app.kubernetes.io/managed-by": "muster-agent"},
+                "annotations": {
+                    TOOLING: TOOL,
+                    KINDS: kinds.join(","),
+                    NAMESPACES: namespaces.join(","),
+                },
+            },
+        });
+        if !self.prune {
+            object["metadata"]["annotations"][PRUNE] = json!("false");
+        }
+        object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parent() -> Parent {
+        Parent {
+            app: "web".to_owned(),
+            kinds: [GroupKind::new("apps", "Deployment"), GroupKind::new("", "Service")].into(),
+            namespaces: ["demo".to_owned()].into(),
+            prune: true,
+        }
+    }
+
+    #[test]
+    fn a_parent_is_read_as_it_was_written() {
+        let object = parent().to_object("muster-system");
+        assert_eq!(text(&object, &["metadata", "annotations", KINDS]), "Service,Deployment.apps");
+        assert_eq!(Parent::parse(&object, "muster-system"), Some(parent()));
+        // The id names the namespace: a copy elsewhere is no parent.
+        assert_eq!(Parent::parse(&object, "other"), None);
+    }
+
+    #[test]
+    fn another_tools_parent_is_not_ours() {
+        let mut object = parent().to_object("muster-system");
+        object["metadata"]["annotations"][TOOLING] = json!("kubectl/v1.36.0");
+        assert_eq!(Parent::parse(&object, "muster-system"), None);
+    }
+
+    #[test]
+    fn the_id_is_the_one_the_kep_defines() {
+        let hash = digest(&SHA256, b"muster-app-web.muster-system.ConfigMap.");
+        assert_eq!(id("web", "muster-system"), format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash)));
+        assert!(id("web", "a").len() <= 63);
+    }
+
+    #[test]
+    fn a_union_has_the_kinds_and_namespaces_of_both() {
+        let wider = parent().union(&Parent {
+            app: "web".to_owned(),
+            kinds: [GroupKind::new("", "ConfigMap")].into(),
+            namespaces: ["extra".to_owned()].into(),
+            prune: false,
+        });
+        assert_eq!((wider.kinds.len(), wider.namespaces.len(), wider.prune), (3, 2, false));
+        assert_eq!(Parent::parse(&wider.to_object("muster-system"), "muster-system"), Some(wider));
+    }
+}

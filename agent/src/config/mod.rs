@@ -1,0 +1,239 @@
+//! How is the agent told what to do?
+//!
+//! ```text
+//! flags > environment (MUSTER_AGENT_*) > file (--config) > defaults   --> Config, checked
+//! ```
+//!
+//! One struct says all of it: the flags, the variables and the keys of the file have the same names.
+mod file;
+mod kubernetes;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use muster_git::{Credentials, Remote};
+use muster_spec::ClusterName;
+use serde::Deserialize;
+
+pub(crate) use kubernetes::client;
+
+const NAMESPACE: &str = "muster-system";
+const BRANCH: &str = "main";
+const DATA_DIR: &str = "/var/lib/muster-agent";
+
+/// Reconciles one Kubernetes cluster from Git.
+#[derive(Debug, Parser)]
+#[command(name = "muster-agent", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the agent until it is told to stop (SIGTERM, SIGINT).
+    Run(Box<Settings>),
+}
+
+/// Everything that can be set. Each flag may also be given as a variable, or as a key of the file.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Name of this cluster's Cluster document. Required
+    #[arg(long, env = "MUSTER_AGENT_CLUSTER", value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+
+    /// Repository to follow: https, http, ssh, or a local path. Required
+    #[arg(long, env = "MUSTER_AGENT_REPO", value_name = "URL")]
+    pub(crate) repo: Option<String>,
+
+    /// Branch to follow [default: main]
+    #[arg(long, env = "MUSTER_AGENT_BRANCH", value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+
+    /// How often to ask Git, such as 30s or 3m, instead of the Fleet document's interval
+    #[arg(long, env = "MUSTER_AGENT_INTERVAL", value_name = "DURATION")]
+    pub(crate) interval: Option<String>,
+
+    /// File with the credentials for the repository: a `git credential-store` file, `user:password`, or
+    /// a bearer token
+    #[arg(long, env = "MUSTER_AGENT_GIT_CREDENTIALS_FILE", value_name = "FILE")]
+    pub(crate) git_credentials_file: Option<PathBuf>,
+
+    /// PEM certificates to trust for the repository, instead of the system's
+    #[arg(long, env = "MUSTER_AGENT_GIT_CA_FILE", value_name = "FILE")]
+    pub(crate) git_ca_file: Option<PathBuf>,
+
+    /// Private key for a repository over ssh
+    #[arg(long, env = "MUSTER_AGENT_SSH_KEY_FILE", value_name = "FILE")]
+    pub(crate) ssh_key_file: Option<PathBuf>,
+
+    /// Accepted host keys for a repository over ssh
+    #[arg(long, env = "MUSTER_AGENT_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
+    pub(crate) ssh_known_hosts_file: Option<PathBuf>,
+
+    /// Hub to report to; without it the agent works on its own
+    #[arg(long, env = "MUSTER_AGENT_HUB", value_name = "HOST:PORT")]
+    pub(crate) hub: Option<String>,
+
+    /// File with the enrolment token, needed once
+    #[arg(long, env = "MUSTER_AGENT_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Kubeconfig of the cluster; without it the Pod's own service account is used
+    #[arg(long, env = "MUSTER_AGENT_KUBECONFIG", value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Namespace of the agent, for its Lease and inventories [default: muster-system]
+    #[arg(long, env = "MUSTER_AGENT_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+
+    /// Name of this agent in the Lease, unique among the agents of a cluster [default: the host's name and
+    /// a number kept in the data directory]
+    #[arg(long, env = "MUSTER_AGENT_IDENTITY", value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+
+    /// Directory for the Git mirror, of this agent alone [default: /var/lib/muster-agent]
+    #[arg(long, env = "MUSTER_AGENT_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Form of the log [default: text]
+    #[arg(long, env = "MUSTER_AGENT_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// What to log, such as `info` or `muster_agent=debug` [default: info]
+    #[arg(long, env = "MUSTER_AGENT_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+
+    /// YAML file with any of these settings, by the names of the flags
+    #[arg(long, env = "MUSTER_AGENT_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Settings that are complete and make sense.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) cluster: ClusterName,
+    pub(crate) remote: Remote,
+    pub(crate) branch: String,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) hub: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) namespace: String,
+    pub(crate) identity: Option<String>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log: String,
+}
+
+/// What is wrong with the settings. Texts say which setting, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{file}: {message}", file = .file.display())]
+    File { file: PathBuf, message: String },
+    #[error("The setting `{setting}` is missing: give --{setting}, MUSTER_AGENT_{variable}, or `{setting}:` in the file",
+        variable = .setting.replace('-', "_").to_uppercase())]
+    Missing { setting: &'static str },
+    #[error("The setting `{setting}` cannot be used: {message}")]
+    Wrong { setting: &'static str, message: String },
+}
+
+/// Shortest and longest interval.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+impl Settings {
+    /// Adds what the file says and checks the whole.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub(crate) fn complete(self) -> Result<Config, ConfigError> {
+        let settings = match &self.config {
+            Some(file) => self.clone().or(file::read(file)?),
+            None => self,
+        };
+        settings.check()
+    }
+
+    /// These settings, and for those that are not given the other's.
+    fn or(self, other: Settings) -> Settings {
+        Settings {
+            cluster: self.cluster.or(other.cluster),
+            repo: self.repo.or(other.repo),
+            branch: self.branch.or(other.branch),
+            interval: self.interval.or(other.interval),
+            git_credentials_file: self.git_credentials_file.or(other.git_credentials_file),
+            git_ca_file: self.git_ca_file.or(other.git_ca_file),
+            ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
+            ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
+            hub: self.hub.or(other.hub),
+            token_file: self.token_file.or(other.token_file),
+            kubeconfig: self.kubeconfig.or(other.kubeconfig),
+            namespace: self.namespace.or(other.namespace),
+            identity: self.identity.or(other.identity),
+            data_dir: self.data_dir.or(other.data_dir),
+            log_format: self.log_format.or(other.log_format),
+            log: self.log.or(other.log),
+            config: self.config,
+        }
+    }
+
+    fn check(self) -> Result<Config, ConfigError> {
+        let wrong = |setting, message: String| ConfigError::Wrong { setting, message };
+        let cluster = self.cluster.ok_or(ConfigError::Missing { setting: "cluster" })?;
+        let cluster: ClusterName =
+            cluster.parse().map_err(|error: muster_spec::NameError| wrong("cluster", error.to_string()))?;
+        let repo = self.repo.ok_or(ConfigError::Missing { setting: "repo" })?;
+        let mut remote = Remote::new(&repo).map_err(|error| wrong("repo", error.to_string()))?;
+        remote.credentials = self.git_credentials_file.map(Credentials::File);
+        remote.ca_file = self.git_ca_file;
+        remote.ssh.key_file = self.ssh_key_file;
+        remote.ssh.known_hosts_file = self.ssh_known_hosts_file;
+        let interval = self.interval.as_deref().map(interval).transpose();
+        let namespace = self.namespace.unwrap_or_else(|| NAMESPACE.to_owned());
+        let checked: Result<muster_spec::NamespaceName, _> = namespace.parse();
+        checked.map_err(|error| wrong("namespace", error.to_string()))?;
+        if self.token_file.is_some() && self.hub.is_none() {
+            return Err(wrong("token-file", "a token is for a hub; give `hub` too".to_owned()));
+        }
+        Ok(Config {
+            cluster,
+            remote,
+            branch: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
+            interval: interval.map_err(|message| wrong("interval", message))?,
+            hub: self.hub,
+            token_file: self.token_file,
+            kubeconfig: self.kubeconfig,
+            namespace,
+            identity: self.identity.filter(|identity| !identity.is_empty()),
+            data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
+            log_format: self.log_format.unwrap_or_default(),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration; expected something like 30s or 3m"))?;
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(format!("`{text}` is out of range; expected 1s to 24h"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Was an object changed by somebody else, in a field that Git decides?
+//!
+//! ```text
+//! apply --server's answer--> Projection::of      the fields we own, and a hash of each value
+//! watch event            --> Projection::differs  paths whose value is another one now
+//! ```
+//!
+//! The server itself says which fields are ours (`managedFields` of our manager), and its own values,
+//! after defaulting and normalising, are what later values are compared with. So a status update, a
+//! field of another manager or `1000m` becoming `1` is no drift, without a dry run.
+mod fields;
+mod fight;
+mod proof;
+mod who;
+
+use serde_json::Value;
+
+pub(crate) use fields::{Path, Projection};
+pub(crate) use fight::{Fight, Verdict};
+pub(crate) use proof::proven_in_sync;
+pub(crate) use who::last_writer;
+
+use crate::FIELD_MANAGER;
+use crate::object::{ObjectKey, items, text};
+use crate::shorten::shorten;
+use muster_wire::v1::FieldDrift;
+
+/// Longest value in a report, in bytes of its JSON.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// Most fields named in one report. The object is put back as a whole either way.
+const FIELDS_MAX: usize = 20;
+
+/// What stands in for a value that must not leave the cluster.
+const MASK: &str = "\"***\"";
+
+/// The fields that server-side apply holds for us, as `managedFields` lists them.
+pub(crate) fn our_fields(object: &Value) -> Option<&Value> {
+    items(object, &["metadata", "managedFields"])
+        .iter()
+        .find(|entry| {
+            text(entry, &["manager"]) == FIELD_MANAGER
+                && text(entry, &["operation"]) == "Apply"
+                && text(entry, &["subresource"]).is_empty()
+        })
+        .and_then(|entry| entry.get("fieldsV1"))
+}
+
+/// Says in the protocol's words what differs. Values of Secrets are masked.
+pub(crate) fn describe(key: &ObjectKey, paths: &[Path], wanted: &Value, found: &Value) -> Vec<FieldDrift> {
+    let secret = key.kind.is("", "Secret");
+    let show = |value: Option<&Value>| match value {
+        None => String::new(),
+        Some(_) if secret => MASK.to_owned(),
+        Some(value) => shorten(value.to_string(), VALUE_BYTES_MAX),
+    };
+    paths
+        .iter()
+        .take(FIELDS_MAX)
+        .map(|path| FieldDrift {
+            path: path.to_string(),
+            wanted: show(path.find(wanted)),
+            found: show(path.find(found)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

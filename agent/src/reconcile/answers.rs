@@ -1,0 +1,201 @@
+//! What follows from the answers to our own writes?
+use muster_wire::v1::EventKind;
+
+use super::app::{Baseline, Presence};
+use super::core::{Action, Core, Now, Told};
+use super::observe::News;
+use crate::apply::{Applied, Done, Failure};
+use crate::backoff::jittered;
+use crate::object::ObjectKey;
+use crate::source::Problem;
+
+impl Core {
+    /// One write of a run has been answered.
+    pub(super) fn done(&mut self, name: &str, number: u64, done: Done, now: Now) {
+        let Some(run) = self.apps.get_mut(name).and_then(|app| app.run.as_mut()) else { return };
+        if run.number != number {
+            return;
+        }
+        match done {
+            Done::Parent(parent) => {
+                if let Some(app) = self.apps.get_mut(name) {
+                    app.parent = parent;
+                }
+            }
+            Done::Definitions => run.definitions = true,
+            Done::Applied { key, outcome } => self.applied(name, &key, outcome, now),
+            Done::Pruned { key, outcome } => self.pruned(name, &key, outcome),
+        }
+        self.to_report.insert(name.to_owned());
+    }
+
+    fn applied(&mut self, name: &str, key: &ObjectKey, outcome: Result<Applied, Failure>, now: Now) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(member) = app.members.get_mut(key) else { return };
+        member.writing = false;
+        match outcome {
+            Ok(applied) => {
+                let version = applied.seen.version;
+                let gvk = &applied.seen.resource.gvk;
+                member.listing = self.watches.get(gvk).map_or(0, |watched| watched.listing);
+                member.failure = None;
+                member.seen = Some(applied.seen);
+                member.baseline =
+                    Some(Baseline { digest: applied.digest, version, projection: applied.projection });
+                if let Some(mut drift) = member.drift.take() {
+                    member.fight.get_or_insert_default().corrected(now.instant);
+                    drift.corrected_at = Some(now.timestamp);
+                    self.actions.push(Action::Event(Told {
+                        kind: EventKind::DriftCorrected,
+                        app: name.to_owned(),
+                        revision: app.wanted_revision.clone(),
+                        message: format!("{key} is as Git says again."),
+                    }));
+                    tracing::info!(app = name, object = %key, "The drift is corrected.");
+                    let news = member.news;
+                    app.push_corrected(*drift);
+                    if news > version {
+                        self.tell(name, key, &News::Refresh);
+                    }
+                } else if member.news > version {
+                    self.tell(name, key, &News::Refresh);
+                }
+            }
+            Err(failure) => {
+                if failure.may_have_happened {
+                    member.baseline = None;
+                }
+                if let Some(problem) = failure.problem {
+                    tracing::warn!(app = name, object = %key, "{}", problem.message);
+                    member.failure = Some(Box::new(problem));
+                    if let Some(run) = &mut app.run {
+                        run.failed = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn pruned(&mut self, name: &str, key: &ObjectKey, outcome: Result<(), Problem>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let member = app.members.get_mut(key);
+        match outcome {
+            Ok(()) => {
+                if let Some(run) = &mut app.run {
+                    run.pruned.push(key.to_string());
+                }
+                if let Some(member) = member {
+                    member.failure = None;
+                    if let Some(seen) = &mut member.seen {
+                        seen.deleting = true;
+                    }
+                }
+            }
+            Err(problem) => {
+                tracing::warn!(app = name, object = %key, "{}", problem.message);
+                if let Some(member) = member {
+                    member.failure = Some(Box::new(problem));
+                }
+                if let Some(run) = &mut app.run {
+                    run.failed = true;
+                }
+            }
+        }
+    }
+
+    /// A run has ended; `problem` is what went wrong beside single objects.
+    pub(super) fn finished(&mut self, name: &str, number: u64, problem: Option<Problem>, now: Now) {
+        self.actions.push(Action::Ended { run: number });
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(run) = app.run.take_if(|run| run.number == number) else { return };
+        for member in app.members.values_mut().filter(|member| member.writing) {
+            // Nobody knows whether it was written.
+            member.writing = false;
+            member.baseline = None;
+        }
+        let failed = run.failed || problem.is_some();
+        if !run.cancelled {
+            app.run_problem = problem;
+            let failing = app.members.values().any(|member| member.failure.is_some());
+            if failed {
+                app.failures += 1;
+                app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
+            } else if !failing && app.unresolved.is_empty() {
+                app.failures = 0;
+                app.retry_at = None;
+            }
+            app.synced_at = Some(now.timestamp);
+        }
+        self.tell_pruned(name, &run.pruned);
+        if failed && !run.cancelled {
+            self.tell_failed(name);
+        }
+        if run.definitions {
+            self.resolve_again();
+        }
+        self.touch(name);
+    }
+
+    fn tell_pruned(&mut self, name: &str, pruned: &[String]) {
+        let Some(app) = self.apps.get(name) else { return };
+        let message = match pruned {
+            [] => return,
+            [one] => format!("{one} left Git and was deleted."),
+            [first, .., last] => {
+                format!("{} objects left Git and were deleted, from {first} to {last}.", pruned.len())
+            }
+        };
+        tracing::info!(app = name, "{message}");
+        self.actions.push(Action::Event(Told {
+            kind: EventKind::Pruned,
+            app: name.to_owned(),
+            revision: app.wanted_revision.clone(),
+            message,
+        }));
+    }
+
+    fn tell_failed(&mut self, name: &str) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let told = Some((false, app.generation));
+        if app.last.told == told {
+            return;
+        }
+        app.last.told = told;
+        let failures = app.members.values().filter_map(|member| member.failure.as_deref());
+        let problem = app.run_problem.as_ref().into_iter().chain(failures).next();
+        let message =
+            problem.map_or_else(String::new, |problem| format!("{}: {}", problem.place, problem.message));
+        self.actions.push(Action::Event(Told {
+            kind: EventKind::SyncFailed,
+            app: name.to_owned(),
+            revision: app.wanted_revision.clone(),
+            message: format!("The sync failed. {message}"),
+        }));
+    }
+
+    /// Nothing is left to do: if all is as Git says, that is the revision applied in full.
+    pub(super) fn settle(&mut self, name: &str, now: Now) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if !app.is_settled() || app.presence != Presence::Wanted {
+            return;
+        }
+        if app.revision != app.wanted_revision {
+            app.revision = app.wanted_revision.clone();
+            self.to_report.insert(name.to_owned());
+        }
+        app.synced_at.get_or_insert(now.timestamp);
+        let told = Some((true, app.generation));
+        if app.last.told != told && app.last.ran {
+            let count = app.members.len();
+            tracing::info!(app = name, revision = app.revision, objects = count, "The app is synced.");
+            self.actions.push(Action::Event(Told {
+                kind: EventKind::Synced,
+                app: name.to_owned(),
+                revision: app.revision.clone(),
+                message: format!("All {count} objects are as Git says."),
+            }));
+        }
+        app.last.told = told;
+        app.last.ran = false;
+    }
+}

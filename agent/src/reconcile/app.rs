@@ -1,0 +1,264 @@
+//! What is known of one app and of each of its objects?
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use muster_wire::v1::{Drift, HealthStatus, SyncStatus};
+use prost_types::Timestamp;
+
+use crate::applyset::{self, Parent};
+use crate::drift::{Fight, Projection};
+use crate::object::{Digest, ObjectKey};
+use crate::plan::{Desired, Surplus, View};
+use crate::source::{Manifest, Options, Problem};
+use crate::watch::Seen;
+
+/// Corrected drifts that stay in the report.
+pub(super) const CORRECTED_MAX: usize = 20;
+
+/// One app in this cluster.
+pub(super) struct App {
+    pub(super) name: String,
+    /// Id of its ApplySet.
+    pub(super) set_id: String,
+    pub(super) presence: Presence,
+    pub(super) options: Options,
+    pub(super) path: String,
+    /// Commit that should be applied, and the one last applied in full.
+    pub(super) wanted_revision: String,
+    pub(super) revision: String,
+    /// Counts the contents that were rendered; results for an older one are dropped.
+    pub(super) generation: u64,
+    /// Generation that `members` hold the wishes of; 0 before the first.
+    pub(super) resolved: u64,
+    /// A request to resolve kinds is under way.
+    pub(super) resolving: bool,
+    /// Manifests whose kind or scope is not known, and why.
+    pub(super) unresolved: Vec<(Manifest, Problem)>,
+    /// What is wrong with the document or the manifests at the wanted revision.
+    pub(super) problems: Vec<Problem>,
+    pub(super) members: BTreeMap<ObjectKey, Member>,
+    /// The ApplySet parent as last read or written; none when there is none.
+    pub(super) parent: Option<Parent>,
+    pub(super) run: Option<Run>,
+    /// What failed in the last run other than single objects.
+    pub(super) run_problem: Option<Problem>,
+    /// Failed runs in a row, and when to try again.
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) corrected: VecDeque<Drift>,
+    pub(super) synced_at: Option<Timestamp>,
+    pub(super) last: Last,
+}
+
+/// Whether the app is to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Its parent was found in the cluster; Git has not been read yet.
+    Found,
+    /// Git wants it here.
+    Wanted,
+    /// Git wants it here no more: its objects go, then it is forgotten.
+    Removed,
+}
+
+/// What the last status said, to see what changed.
+#[derive(Default)]
+pub(super) struct Last {
+    pub(super) sync: SyncStatus,
+    pub(super) health: HealthStatus,
+    pub(super) since: Option<Timestamp>,
+    /// Since when each problem has been there.
+    pub(super) problems: BTreeMap<Problem, Timestamp>,
+    /// Whether the last sync was told of as a success or failure, and of which generation.
+    pub(super) told: Option<(bool, u64)>,
+    /// Whether anything has been written since.
+    pub(super) ran: bool,
+}
+
+/// A plan being carried out.
+pub(super) struct Run {
+    pub(super) number: u64,
+    /// Newer content has come: the rest of the plan is of no use.
+    pub(super) cancelled: bool,
+    pub(super) failed: bool,
+    pub(super) pruned: Vec<String>,
+    pub(super) definitions: bool,
+}
+
+/// One object of an app: wanted by Git, or in the cluster, or both.
+#[derive(Default)]
+pub(super) struct Member {
+    pub(super) desired: Option<Desired>,
+    /// As last seen in the cluster; none when it is not there or has not been looked for.
+    pub(super) seen: Option<Seen>,
+    /// Listing in which it was last seen.
+    pub(super) listing: u64,
+    pub(super) baseline: Option<Baseline>,
+    pub(super) drift: Option<Box<Drift>>,
+    pub(super) failure: Option<Box<Problem>>,
+    pub(super) fight: Option<Box<Fight>>,
+    /// Not to be corrected before, since somebody keeps changing it.
+    pub(super) held_until: Option<Instant>,
+    /// A write is under way.
+    pub(super) writing: bool,
+    /// Highest version of any news of it, deletion included.
+    pub(super) news: u64,
+    /// Other apps that want it too: then nobody applies it.
+    pub(super) disputed_with: Option<Box<str>>,
+}
+
+/// What an object was like right after it was as Git wants it.
+pub(super) struct Baseline {
+    /// Digest of what was applied.
+    pub(super) digest: Digest,
+    pub(super) version: u64,
+    pub(super) projection: Projection,
+}
+
+impl Member {
+    /// Whether the cluster has what Git wants, as far as is known.
+    pub(super) fn in_sync(&self) -> bool {
+        match (&self.desired, &self.baseline) {
+            (Some(desired), Some(baseline)) => {
+                baseline.digest == desired.digest && self.seen.is_some() && self.drift.is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the last apply was of what Git wants now.
+    pub(super) fn is_applied(&self) -> bool {
+        match (&self.desired, &self.baseline) {
+            (Some(desired), Some(baseline)) => baseline.digest == desired.digest,
+            _ => false,
+        }
+    }
+
+    /// Whether to apply it in a run that starts now.
+    fn is_due(&self, self_heal: bool, retry: bool, now: Instant) -> bool {
+        let changed_in_cluster = self.is_applied() && (self.drift.is_some() || self.seen.is_none());
+        self.desired.is_some()
+            && !self.in_sync()
+            && self.disputed_with.is_none()
+            && (retry || self.failure.is_none())
+            && (self_heal || !changed_in_cluster)
+            && self.held_until.is_none_or(|until| until <= now)
+            // It goes first, then comes again.
+            && !self.seen.as_ref().is_some_and(|seen| seen.deleting)
+    }
+}
+
+impl App {
+    pub(super) fn new(name: &str, home: &str, presence: Presence) -> App {
+        App {
+            name: name.to_owned(),
+            set_id: applyset::id(name, home),
+            presence,
+            options: Options::default(),
+            path: String::new(),
+            wanted_revision: String::new(),
+            revision: String::new(),
+            generation: 0,
+            resolved: 0,
+            resolving: false,
+            unresolved: Vec::new(),
+            problems: Vec::new(),
+            members: BTreeMap::new(),
+            parent: None,
+            run: None,
+            run_problem: None,
+            failures: 0,
+            retry_at: None,
+            corrected: VecDeque::new(),
+            synced_at: None,
+            last: Last::default(),
+        }
+    }
+
+    /// Whether this member is ours to delete: in our set, and applied by us.
+    pub(super) fn owns(&self, member: &Member) -> bool {
+        member.seen.as_ref().is_some_and(|seen| seen.applied_by_us && *seen.part_of == *self.set_id)
+    }
+
+    /// Members in the cluster that Git does not want.
+    pub(super) fn surplus(&self) -> impl Iterator<Item = (&ObjectKey, &Member, &Seen)> {
+        self.members
+            .iter()
+            .filter(|(_, member)| member.desired.is_none() && self.owns(member))
+            .filter_map(|(key, member)| member.seen.as_ref().map(|seen| (key, member, seen)))
+    }
+
+    /// Whether what Git wants is known to the last object.
+    pub(super) fn is_known(&self) -> bool {
+        match self.presence {
+            Presence::Found => false,
+            Presence::Removed => true,
+            Presence::Wanted => {
+                self.problems.is_empty()
+                    && self.unresolved.is_empty()
+                    && self.generation > 0
+                    && self.resolved == self.generation
+            }
+        }
+    }
+
+    /// Whether the cluster is as Git says, with nothing left to do or to find out.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_known()
+            && self.run.is_none()
+            && self.run_problem.is_none()
+            && self.members.values().all(|member| match member.desired {
+                Some(_) => member.in_sync() && member.disputed_with.is_none(),
+                None => !self.options.prune,
+            })
+    }
+
+    /// What the planner is to look at. `looked` is whether every kind the parent names has been listed.
+    pub(super) fn view<'a>(&'a self, home: &'a str, looked: bool, now: Instant) -> View<'a> {
+        let retry = self.retry_at.is_none_or(|at| at <= now);
+        let heal = self.options.self_heal;
+        let due = |member: &Member| member.is_due(heal, retry, now);
+        let failing =
+            self.members.values().any(|member| member.desired.is_some() && member.failure.is_some());
+        View {
+            app: &self.name,
+            home,
+            prune: self.options.prune,
+            namespace: self.options.namespace.as_deref().filter(|name| !self.lives_in(name)),
+            parent: self.parent.as_ref(),
+            wanted: self.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| key).collect(),
+            apply: self
+                .members
+                .iter()
+                .filter(|(_, member)| due(member))
+                .filter_map(|(key, member)| member.desired.as_ref().map(|desired| (key, desired)))
+                .collect(),
+            surplus: self
+                .surplus()
+                .map(|(key, member, seen)| {
+                    let keep = member.failure.is_some() && !retry;
+                    (key, Surplus { resource: &seen.resource, uid: &seen.uid, deleting: seen.deleting, keep })
+                })
+                .collect(),
+            may_prune: looked && self.is_known() && (!failing || retry),
+            removed: self.presence == Presence::Removed,
+        }
+    }
+
+    /// Whether the app has an object in that namespace now, so that it must be there.
+    fn lives_in(&self, namespace: &str) -> bool {
+        self.members.iter().any(|(key, member)| *key.namespace == *namespace && member.seen.is_some())
+    }
+
+    /// When something is to be looked at again without any news.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let held = self.members.values().filter_map(|member| member.held_until).min();
+        self.retry_at.into_iter().chain(held).min()
+    }
+
+    /// Remembers a drift that was put right.
+    pub(super) fn push_corrected(&mut self, drift: Drift) {
+        self.corrected.truncate(CORRECTED_MAX - 1);
+        self.corrected.push_front(drift);
+    }
+}

@@ -1,0 +1,486 @@
+//! What follows from each piece of news?
+//!
+//! ```text
+//! Input (Git, watches, answers to writes, time) --> Core::handle --> Action (watch, resolve, run, report)
+//! ```
+//!
+//! Pure: no I/O, no clock. Whatever happened, an app's next plan is made from what is known then, so
+//! news may come in any order and any of it twice.
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use muster_wire::v1::{AppStatus, EventKind};
+use prost_types::Timestamp;
+
+use super::app::{App, Presence, Run};
+use super::resolve::Resolution;
+use crate::api::ApiError;
+use crate::apply::Done;
+use crate::applyset::Parent;
+use crate::backoff::jittered;
+use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
+use crate::plan::{Plan, plan};
+use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
+use crate::watch::{self, Observation};
+
+/// Something that happened.
+pub(super) enum Input {
+    /// The parents found in the cluster when this agent began to lead.
+    Parents(Vec<Parent>),
+    Snapshot(Box<Snapshot>),
+    Resolved {
+        app: String,
+        generation: u64,
+        resolution: Resolution,
+    },
+    /// Where objects of a kind are that no document names; `None` when the server has no such kind.
+    Located {
+        kind: GroupKind,
+        resource: Option<Arc<Resource>>,
+    },
+    Watch {
+        kind: Gvk,
+        event: watch::Event,
+    },
+    /// An object that was asked for; `None` when it is not there.
+    Refreshed {
+        app: String,
+        key: ObjectKey,
+        found: Option<Observation>,
+    },
+    /// One write of a run has been answered.
+    Done {
+        app: String,
+        run: u64,
+        done: Done,
+    },
+    /// A run has ended, with what went wrong beside single objects.
+    Finished {
+        app: String,
+        run: u64,
+        problem: Option<Problem>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) enum Action {
+    Watch(Arc<Resource>),
+    Unwatch(Gvk),
+    Locate(GroupKind),
+    Resolve {
+        app: String,
+        generation: u64,
+        namespace: Option<String>,
+        manifests: Vec<Manifest>,
+    },
+    Refresh {
+        app: String,
+        key: ObjectKey,
+        resource: Arc<Resource>,
+    },
+    Run {
+        app: String,
+        run: u64,
+        plan: Plan,
+    },
+    Cancel {
+        run: u64,
+    },
+    /// A run's end has been taken note of.
+    Ended {
+        run: u64,
+    },
+    /// Something is to be told.
+    Event(Told),
+    Report(Box<AppStatus>),
+    Forget(String),
+}
+
+/// An entry for the history.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) kind: EventKind,
+    pub(super) app: String,
+    pub(super) revision: String,
+    pub(super) message: String,
+}
+
+/// The time, as the deciding code gets it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) instant: Instant,
+    pub(super) timestamp: Timestamp,
+}
+
+/// How often everything is listed anew, in case a watch has missed something.
+const RELIST_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How the objects of a kind are being looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The first list is not complete.
+    Listing,
+    Listed,
+    /// It cannot be listed now; the watch says why.
+    Failed,
+}
+
+pub(super) struct Watched {
+    pub(super) look: Look,
+    /// Counts the lists.
+    pub(super) listing: u64,
+    pub(super) resource: Arc<Resource>,
+    /// Why it cannot be listed.
+    pub(super) error: Option<ApiError>,
+}
+
+/// Everything known while this agent leads.
+pub(super) struct Core {
+    /// Namespace of the parents.
+    pub(super) home: String,
+    pub(super) apps: BTreeMap<String, App>,
+    pub(super) watches: BTreeMap<Gvk, Watched>,
+    /// Kinds of parents that no document names: where they are, once known.
+    pub(super) located: BTreeMap<GroupKind, Option<Arc<Resource>>>,
+    /// Which apps want an object.
+    pub(super) claims: HashMap<ObjectKey, BTreeSet<String>>,
+    /// Which app has an object that no app wants.
+    pub(super) leftovers: HashMap<ObjectKey, String>,
+    /// Kinds being located.
+    pub(super) locating: BTreeSet<GroupKind>,
+    parents_known: bool,
+    source_known: bool,
+    /// A snapshot that came before the parents.
+    early: Option<Box<Snapshot>>,
+    next_run: u64,
+    relist_at: Instant,
+    /// Apps to plan again, and those to report again.
+    pub(super) to_plan: BTreeSet<String>,
+    pub(super) to_report: BTreeSet<String>,
+    pub(super) actions: Vec<Action>,
+}
+
+impl Core {
+    pub(super) fn new(home: &str, now: Now) -> Core {
+        Core {
+            home: home.to_owned(),
+            apps: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            located: BTreeMap::new(),
+            claims: HashMap::new(),
+            leftovers: HashMap::new(),
+            locating: BTreeSet::new(),
+            parents_known: false,
+            source_known: false,
+            early: None,
+            next_run: 1,
+            relist_at: now.instant + jittered(RELIST_EVERY),
+            to_plan: BTreeSet::new(),
+            to_report: BTreeSet::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes in one piece of news. What is to be done collects until [`Core::take_actions`].
+    pub(super) fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Parents(parents) => self.parents(parents, now),
+            Input::Snapshot(snapshot) if self.parents_known => self.snapshot(*snapshot),
+            Input::Snapshot(snapshot) => self.early = Some(snapshot),
+            Input::Resolved { app, generation, resolution } => {
+                self.resolved(&app, generation, resolution, now);
+            }
+            Input::Located { kind, resource } => {
+                self.located.insert(kind, resource);
+                self.update_watches();
+                self.to_plan.extend(self.apps.keys().cloned());
+            }
+            Input::Watch { kind, event } => self.watched(&kind, event, now),
+            Input::Refreshed { app, key, found } => self.refreshed(&app, &key, found, now),
+            Input::Done { app, run, done } => self.done(&app, run, done, now),
+            Input::Finished { app, run, problem } => self.finished(&app, run, problem, now),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// What is to be done after everything handled since the last call.
+    pub(super) fn take_actions(&mut self, now: Now) -> Vec<Action> {
+        for app in std::mem::take(&mut self.to_plan) {
+            self.plan(&app, now);
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Input::Tick`] is due next.
+    pub(super) fn next_deadline(&self, now: Now) -> Instant {
+        let deadlines = self.apps.values().filter_map(App::next_deadline);
+        deadlines.filter(|at| *at > now.instant).min().unwrap_or(self.relist_at).min(self.relist_at)
+    }
+
+    fn parents(&mut self, parents: Vec<Parent>, now: Now) {
+        for parent in parents {
+            let mut app = App::new(&parent.app, &self.home, Presence::Found);
+            app.options.prune = parent.prune;
+            app.parent = Some(parent);
+            self.apps.insert(app.name.clone(), app);
+        }
+        self.parents_known = true;
+        if let Some(snapshot) = self.early.take() {
+            self.handle(Input::Snapshot(snapshot), now);
+        }
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) {
+        let Snapshot { revision, apps, mut held, complete, .. } = snapshot;
+        self.source_known = true;
+        let gone: Vec<_> = self
+            .apps
+            .keys()
+            .filter(|name| !apps.contains_key(*name) && !held.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.missing_in_git(&name, &revision, complete);
+        }
+        for (name, wanted) in apps {
+            let app = self
+                .apps
+                .entry(name.clone())
+                .or_insert_with(|| App::new(&name, &self.home, Presence::Wanted));
+            app.presence = Presence::Wanted;
+            app.wanted_revision = revision.clone();
+            let Wanted { options, path, content } = wanted;
+            app.options = options;
+            app.path = path;
+            match content {
+                Content::Unchanged => {}
+                Content::Broken(problems) => app.problems = problems,
+                Content::Rendered(manifests) => self.rendered(&name, manifests),
+            }
+            self.touch(&name);
+        }
+        for (name, app) in &mut self.apps {
+            if let Some(problems) = held.remove(name) {
+                app.presence = Presence::Wanted;
+                app.wanted_revision = revision.clone();
+                app.problems = problems;
+                self.to_report.insert(name.clone());
+            }
+        }
+        for (name, problems) in held {
+            let mut app = App::new(&name, &self.home, Presence::Wanted);
+            app.wanted_revision = revision.clone();
+            app.problems = problems;
+            self.apps.insert(name.clone(), app);
+            self.to_report.insert(name);
+        }
+        self.update_watches();
+    }
+
+    /// An app that no document in Git names for this cluster.
+    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if !complete {
+            if app.presence == Presence::Found {
+                app.presence = Presence::Wanted;
+            }
+            app.problems = vec![Problem {
+                kind: Kind::Document,
+                place: String::new(),
+                message: "No readable App document selects this cluster, but some documents cannot be read: \
+                          the app stays as it is until they can."
+                    .to_owned(),
+            }];
+            self.to_report.insert(name.to_owned());
+            return;
+        }
+        app.wanted_revision = revision.to_owned();
+        if app.presence != Presence::Removed {
+            app.presence = Presence::Removed;
+            app.problems.clear();
+            app.unresolved.clear();
+            app.generation += 1;
+            app.resolved = app.generation;
+            if let Some(run) = &mut app.run {
+                run.cancelled = true;
+                self.actions.push(Action::Cancel { run: run.number });
+            }
+            self.set_desired(name, Vec::new(), true);
+        }
+        self.touch(name);
+    }
+
+    /// New manifests of an app.
+    fn rendered(&mut self, name: &str, manifests: Vec<Manifest>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.problems.clear();
+        app.unresolved.clear();
+        app.generation += 1;
+        app.failures = 0;
+        app.retry_at = None;
+        app.run_problem = None;
+        app.resolving = true;
+        if let Some(run) = &mut app.run {
+            run.cancelled = true;
+            self.actions.push(Action::Cancel { run: run.number });
+        }
+        self.actions.push(Action::Resolve {
+            app: name.to_owned(),
+            generation: app.generation,
+            namespace: app.options.namespace.clone(),
+            manifests,
+        });
+    }
+
+    fn resolved(&mut self, name: &str, generation: u64, resolution: Resolution, now: Now) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if app.generation != generation || app.presence != Presence::Wanted {
+            return;
+        }
+        app.resolving = false;
+        let whole = app.resolved != generation;
+        app.resolved = generation;
+        app.unresolved = resolution.unresolved;
+        if whole {
+            app.problems = resolution.problems;
+            // New content overrules what others did meanwhile, with or without self-heal.
+            for member in app.members.values_mut() {
+                member.failure = None;
+                member.held_until = None;
+                if member.drift.is_some() {
+                    member.baseline = None;
+                }
+            }
+        }
+        if !app.unresolved.is_empty() {
+            app.failures += 1;
+            app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
+        }
+        self.set_desired(name, resolution.objects, whole);
+        self.update_watches();
+        self.touch(name);
+    }
+
+    /// Something about the app is new: plan it and report it.
+    pub(super) fn touch(&mut self, name: &str) {
+        self.to_plan.insert(name.to_owned());
+        self.to_report.insert(name.to_owned());
+    }
+
+    fn plan(&mut self, name: &str, now: Now) {
+        let ready = self.parents_known && self.source_known;
+        let Some(app) = self.apps.get(name) else { return };
+        if !ready || app.run.is_some() || app.options.suspend || app.presence == Presence::Found {
+            return;
+        }
+        let (looked, listing) = self.looked_at(app);
+        // Applying waits for the first list, so that what is in sync already is seen to be.
+        if listing || (app.resolved == 0 && app.presence == Presence::Wanted) {
+            return;
+        }
+        let plan = plan(&app.view(&self.home, looked, now.instant));
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if plan.is_empty() {
+            if app.presence == Presence::Removed && app.parent.is_none() {
+                self.forget(name);
+            } else {
+                self.settle(name, now);
+            }
+            return;
+        }
+        let number = self.next_run;
+        self.next_run += 1;
+        for step in &plan.steps {
+            if let crate::plan::Step::Apply(objects) = step {
+                for (key, _) in objects {
+                    if let Some(member) = app.members.get_mut(key) {
+                        member.writing = true;
+                    }
+                }
+            }
+        }
+        app.last.ran = true;
+        app.run =
+            Some(Run { number, cancelled: false, failed: false, pruned: Vec::new(), definitions: false });
+        self.to_report.insert(name.to_owned());
+        self.actions.push(Action::Run { app: name.to_owned(), run: number, plan });
+    }
+
+    /// Whether every kind in which the app has or may have objects has been listed, and whether some
+    /// list is still under way.
+    fn looked_at(&self, app: &App) -> (bool, bool) {
+        let mut listed = true;
+        let mut listing = false;
+        let parent = app.parent.iter().flat_map(|parent| &parent.kinds);
+        let wanted = app.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| &key.kind);
+        let kinds: BTreeSet<&GroupKind> = parent.chain(wanted).collect();
+        for kind in kinds {
+            let mut watches = self.watches.iter().filter(|(gvk, _)| gvk.group_kind == *kind).peekable();
+            if watches.peek().is_none() && !matches!(self.located.get(kind), Some(None)) {
+                (listed, listing) = (false, true);
+            }
+            for (_, watched) in watches {
+                match watched.look {
+                    Look::Listed => {}
+                    Look::Listing => (listed, listing) = (false, true),
+                    Look::Failed => listed = false,
+                }
+            }
+        }
+        (listed, listing)
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.apps.remove(name);
+        self.to_report.remove(name);
+        self.actions.push(Action::Forget(name.to_owned()));
+        self.update_watches();
+    }
+
+    fn tick(&mut self, now: Now) {
+        if self.relist_at <= now.instant {
+            self.relist_at = now.instant + jittered(RELIST_EVERY);
+            for watched in self.watches.values() {
+                self.actions.push(Action::Watch(watched.resource.clone()));
+            }
+        }
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
+        for (name, app) in &mut self.apps {
+            let held = app.members.values_mut().filter(|member| due(member.held_until));
+            let released = held.map(|member| member.held_until = None).count();
+            if !due(app.retry_at) {
+                if released > 0 {
+                    self.to_plan.insert(name.clone());
+                }
+                continue;
+            }
+            self.to_plan.insert(name.clone());
+            if !app.unresolved.is_empty() && !app.resolving {
+                app.resolving = true;
+                app.retry_at = None;
+                self.actions.push(resolve_rest(app));
+            }
+        }
+    }
+
+    /// Tries again at once what was of an unknown kind: a definition has just been served.
+    pub(super) fn resolve_again(&mut self) {
+        for app in self.apps.values_mut().filter(|app| !app.unresolved.is_empty() && !app.resolving) {
+            app.resolving = true;
+            self.actions.push(resolve_rest(app));
+        }
+    }
+}
+
+fn resolve_rest(app: &App) -> Action {
+    Action::Resolve {
+        app: app.name.clone(),
+        generation: app.generation,
+        namespace: app.options.namespace.clone(),
+        manifests: app.unresolved.iter().map(|(manifest, _)| manifest.clone()).collect(),
+    }
+}

@@ -1,0 +1,276 @@
+//! What is watched, whose is what is seen, and what is wanted of it?
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_wire::v1::EventKind;
+
+use super::app::Member;
+use super::core::{Action, Core, Look, Now, Told, Watched};
+use super::observe::News;
+use crate::api::ApiError;
+use crate::object::{GroupKind, Gvk, ObjectKey};
+use crate::plan::Desired;
+use crate::watch::{Event, Observation};
+
+impl Core {
+    /// Takes what Git wants of an app: all of it, or (when not `whole`) something more.
+    pub(super) fn set_desired(&mut self, name: &str, objects: Vec<(ObjectKey, Desired)>, whole: bool) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let mut changed: BTreeSet<ObjectKey> = objects.iter().map(|(key, _)| key.clone()).collect();
+        if whole {
+            for (key, member) in &mut app.members {
+                if member.desired.take().is_some() {
+                    changed.insert(key.clone());
+                }
+            }
+        }
+        for (key, desired) in objects {
+            let member = app.members.entry(key.clone()).or_default();
+            member.desired = Some(desired);
+            self.claims.entry(key).or_default().insert(name.to_owned());
+        }
+        for key in changed {
+            self.settle_claim(name, key);
+        }
+        if let Some(app) = self.apps.get_mut(name) {
+            let id = app.set_id.clone();
+            app.members.retain(|_, member| {
+                let ours =
+                    member.seen.as_ref().is_some_and(|seen| seen.applied_by_us && *seen.part_of == *id);
+                member.desired.is_some() || ours
+            });
+        }
+    }
+
+    /// Brings the books on one object up to date after an app's wish for it has changed.
+    fn settle_claim(&mut self, name: &str, key: ObjectKey) {
+        let wanted =
+            self.apps.get(name).and_then(|app| app.members.get(&key)).is_some_and(|m| m.desired.is_some());
+        let claimants = self.claims.entry(key.clone()).or_default();
+        if !wanted {
+            claimants.remove(name);
+        }
+        let claimants = claimants.clone();
+        if claimants.is_empty() {
+            self.claims.remove(&key);
+            let left = self.apps.get(name).and_then(|app| app.members.get(&key));
+            if left.is_some_and(|member| member.seen.is_some()) {
+                self.leftovers.insert(key, name.to_owned());
+            }
+            return;
+        }
+        // What one app had and another wants now is handed over, not deleted.
+        if let Some(other) = self.leftovers.remove(&key)
+            && !claimants.contains(&other)
+            && let Some(left) = self.apps.get_mut(&other).and_then(|app| app.members.remove(&key))
+        {
+            self.touch(&other);
+            if let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&key)) {
+                member.seen = member.seen.take().or(left.seen);
+                member.news = member.news.max(left.news);
+            }
+        }
+        for claimant in &claimants {
+            let others: Vec<_> =
+                claimants.iter().filter(|other| *other != claimant).map(String::as_str).collect();
+            let dispute: Option<Box<str>> = (!others.is_empty()).then(|| others.join(", ").into());
+            let member = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(&key));
+            if let Some(member) = member.filter(|member| member.disputed_with != dispute) {
+                member.disputed_with = dispute;
+                self.touch(claimant);
+            }
+        }
+    }
+
+    /// Starts the watches that are needed and stops those that are not.
+    pub(super) fn update_watches(&mut self) {
+        let mut wanted = BTreeMap::new();
+        for member in self.apps.values().flat_map(|app| app.members.values()) {
+            if let Some(desired) = &member.desired {
+                wanted.entry(&desired.resource.gvk).or_insert(&desired.resource);
+            }
+        }
+        let versioned: BTreeSet<&GroupKind> = wanted.keys().map(|gvk| &gvk.group_kind).collect();
+        let parents = self.apps.values().flat_map(|app| app.parent.iter().flat_map(|parent| &parent.kinds));
+        let others: BTreeSet<&GroupKind> = parents.filter(|kind| !versioned.contains(kind)).collect();
+        let mut unknown = Vec::new();
+        for kind in others {
+            match self.located.get(kind) {
+                Some(Some(resource)) => {
+                    wanted.entry(&resource.gvk).or_insert(resource);
+                }
+                Some(None) => {}
+                None => unknown.push(kind.clone()),
+            }
+        }
+        let stop: Vec<Gvk> = self.watches.keys().filter(|gvk| !wanted.contains_key(*gvk)).cloned().collect();
+        let start: Vec<_> = wanted
+            .into_iter()
+            .filter(|(gvk, _)| !self.watches.contains_key(*gvk))
+            .map(|(gvk, resource)| (gvk.clone(), resource.clone()))
+            .collect();
+        for gvk in stop {
+            self.watches.remove(&gvk);
+            self.actions.push(Action::Unwatch(gvk));
+        }
+        for (gvk, resource) in start {
+            let watched =
+                Watched { look: Look::Listing, listing: 0, resource: resource.clone(), error: None };
+            self.watches.insert(gvk, watched);
+            self.actions.push(Action::Watch(resource));
+        }
+        for kind in unknown {
+            if self.locating.insert(kind.clone()) {
+                self.actions.push(Action::Locate(kind));
+            }
+        }
+    }
+
+    pub(super) fn watched(&mut self, kind: &Gvk, event: Event, now: Now) {
+        let Some(watched) = self.watches.get_mut(kind) else { return };
+        match event {
+            Event::Listing => watched.listing += 1,
+            Event::Exists(observation) => self.exists(&observation, now),
+            Event::Gone(observation) => self.gone(&observation),
+            Event::Listed => {
+                watched.look = Look::Listed;
+                watched.error = None;
+                self.sweep(kind);
+            }
+            Event::Failed(error) => {
+                if watched.look == Look::Listing || matches!(error, ApiError::NotFound { .. }) {
+                    watched.look = Look::Failed;
+                }
+                tracing::warn!(kind = %kind, %error, "Objects of a kind cannot be listed.");
+                watched.error = Some(error);
+                self.touch_kind(&kind.group_kind);
+            }
+        }
+    }
+
+    /// A list is complete: what it did not have is gone.
+    fn sweep(&mut self, kind: &Gvk) {
+        let Some(listing) = self.watches.get(kind).map(|watched| watched.listing) else { return };
+        let mut gone = Vec::new();
+        for (name, app) in &self.apps {
+            for (key, member) in app.members.iter().filter(|(key, _)| key.kind == kind.group_kind) {
+                let here = member.seen.as_ref().is_some_and(|seen| seen.resource.gvk == *kind);
+                if here && member.listing < listing && !member.writing {
+                    gone.push((name.clone(), key.clone()));
+                }
+            }
+        }
+        for (name, key) in gone {
+            let version = self
+                .apps
+                .get(&name)
+                .and_then(|app| app.members.get(&key)?.seen.as_ref())
+                .map_or(0, |seen| seen.version);
+            self.gone_for(&name, &key, version);
+        }
+        self.touch_kind(&kind.group_kind);
+    }
+
+    fn touch_kind(&mut self, kind: &GroupKind) {
+        let concerned = self.apps.iter().filter(|(_, app)| {
+            app.members.keys().any(|key| key.kind == *kind)
+                || app.parent.as_ref().is_some_and(|parent| parent.kinds.contains(kind))
+        });
+        let names: Vec<String> = concerned.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.touch(&name);
+        }
+    }
+
+    /// Routes an object that exists to the apps it concerns.
+    pub(super) fn exists(&mut self, observation: &Observation, now: Now) {
+        let key = observation.key.clone();
+        let listing = self.watches.get(&observation.seen.resource.gvk).map_or(0, |watched| watched.listing);
+        let claimants = self.claims.get(&key).cloned().unwrap_or_default();
+        for name in &claimants {
+            let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&key)) else {
+                continue;
+            };
+            member.listing = member.listing.max(listing);
+            let before = member.seen.as_ref().map(|seen| (seen.health.clone(), seen.deleting));
+            let news = member.exists(observation, (now.instant, now.timestamp));
+            let after = member.seen.as_ref().map(|seen| (seen.health.clone(), seen.deleting));
+            self.tell(name, &key, &news);
+            if news != News::Stale && (news != News::Noted || before != after) {
+                self.touch(name);
+            }
+        }
+        let name = observation.app.as_str();
+        if !claimants.contains(name)
+            && let Some(app) = self.apps.get_mut(name)
+        {
+            let mut member = app.members.remove(&key).unwrap_or_default();
+            member.exists(observation, (now.instant, now.timestamp));
+            member.listing = member.listing.max(listing);
+            if app.owns(&member) {
+                app.members.insert(key.clone(), member);
+                self.leftovers.insert(key, name.to_owned());
+                self.touch(name);
+            }
+        }
+    }
+
+    fn gone(&mut self, observation: &Observation) {
+        let (key, version) = (&observation.key, observation.seen.version);
+        let mut names = self.claims.get(key).cloned().unwrap_or_default();
+        names.extend(self.leftovers.get(key).cloned());
+        for name in names {
+            self.gone_for(&name, key, version);
+        }
+    }
+
+    fn gone_for(&mut self, name: &str, key: &ObjectKey, version: u64) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(member) = app.members.get_mut(key) else { return };
+        let news = member.gone(version);
+        if is_nothing(member) {
+            app.members.remove(key);
+            self.leftovers.remove(key);
+        }
+        self.tell(name, key, &news);
+        self.touch(name);
+    }
+
+    pub(super) fn refreshed(&mut self, name: &str, key: &ObjectKey, found: Option<Observation>, now: Now) {
+        if let Some(observation) = found {
+            return self.exists(&observation, now);
+        }
+        let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(key)) else { return };
+        let news = member.missing(key, (now.instant, now.timestamp));
+        self.tell(name, key, &news);
+        self.touch(name);
+    }
+
+    /// Tells of a drift, and asks for what has to be read.
+    pub(super) fn tell(&mut self, name: &str, key: &ObjectKey, news: &News) {
+        let Some(app) = self.apps.get(name) else { return };
+        let Some(member) = app.members.get(key) else { return };
+        match (news, &member.drift, &member.desired) {
+            (News::Drifted, Some(drift), _) => {
+                let message = super::status::drift_sentence(drift);
+                tracing::info!(app = name, object = %key, manager = drift.field_manager, "{message}");
+                self.actions.push(Action::Event(Told {
+                    kind: EventKind::DriftDetected,
+                    app: name.to_owned(),
+                    revision: app.revision.clone(),
+                    message,
+                }));
+            }
+            (News::Refresh, _, Some(desired)) => self.actions.push(Action::Refresh {
+                app: name.to_owned(),
+                key: key.clone(),
+                resource: desired.resource.clone(),
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// A member that is neither wanted nor there is nothing.
+fn is_nothing(member: &Member) -> bool {
+    member.desired.is_none() && member.seen.is_none()
+}

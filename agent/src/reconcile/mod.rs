@@ -1,0 +1,259 @@
+//! What is done about what is known?
+//!
+//! ```text
+//! source, watches, answers, time --> Core (decides) --> this loop --> tasks: watch, resolve, run, refresh
+//!                                        |
+//!                                        +--> Reports
+//! ```
+//!
+//! One task owns all state. Every other task only brings it news, and ends with it.
+mod answers;
+mod app;
+mod core;
+mod looking;
+mod observe;
+mod resolve;
+mod status;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use muster_wire::v1::{ClusterStatus, Event};
+use prost_types::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::core::{Action, Core, Input, Now, Told};
+use crate::api::Api;
+use crate::api::discovery::Discovery;
+use crate::apply::Executor;
+use crate::object::Gvk;
+use crate::report::Reports;
+use crate::source::{Problem, Snapshot, Update};
+use crate::watch;
+
+/// Writes under way at the same time, of all apps together.
+const WRITES_MAX: usize = 16;
+
+/// Apps being synced at the same time: a few, so that their objects in memory are few.
+const RUNS_MAX: usize = 8;
+
+/// News waiting for the loop. Each may hold an object's body, so few may wait.
+const NEWS_MAX: usize = 32;
+
+/// How long changes are collected before they are reported.
+const REPORT_AFTER: Duration = Duration::from_millis(30);
+
+/// The time between two changes of nothing but the time of the last fetch in the report.
+const FETCHED_EVERY: i64 = 30;
+
+/// What the loop needs.
+pub(crate) struct Reconciler {
+    pub(crate) api: Api,
+    /// Namespace of the agent and of the ApplySet parents.
+    pub(crate) home: String,
+    pub(crate) reports: Reports,
+    /// What is the same for as long as this agent leads.
+    pub(crate) cluster: ClusterStatus,
+}
+
+/// The loop's own state, beside what it decides with.
+struct Loop {
+    tasks: Tasks,
+    core: Core,
+    reports: Reports,
+    cluster: ClusterStatus,
+    /// The problem with Git, while there is one.
+    git: Option<(Problem, Timestamp)>,
+    /// The problems of the last snapshot.
+    documents: Vec<(Problem, Timestamp)>,
+    report_at: Option<Instant>,
+}
+
+/// Everything under way for the loop.
+struct Tasks {
+    api: Api,
+    home: Arc<str>,
+    discovery: Arc<Discovery>,
+    executor: Executor,
+    runs: Arc<Semaphore>,
+    set: JoinSet<()>,
+    watches: HashMap<Gvk, AbortHandle>,
+    cancels: HashMap<u64, CancellationToken>,
+    news: mpsc::Sender<Input>,
+    sightings: watch::Sender,
+}
+
+impl Reconciler {
+    /// Reconciles until cancelled. When this returns nothing is being written any more.
+    pub(crate) async fn run(self, mut updates: mpsc::Receiver<Update>, stop: CancellationToken) {
+        let (news, mut inputs) = mpsc::channel(NEWS_MAX);
+        let (sightings, mut seen) = mpsc::channel(NEWS_MAX);
+        let home: Arc<str> = self.home.as_str().into();
+        let discovery = Arc::new(Discovery::new(self.api.clone()));
+        let writes = Arc::new(Semaphore::new(WRITES_MAX));
+        let executor =
+            Executor { api: self.api.clone(), discovery: discovery.clone(), home: home.clone(), writes };
+        let mut tasks = Tasks {
+            api: self.api,
+            home,
+            discovery,
+            executor,
+            runs: Arc::new(Semaphore::new(RUNS_MAX)),
+            set: JoinSet::new(),
+            watches: HashMap::new(),
+            cancels: HashMap::new(),
+            news,
+            sightings,
+        };
+        tasks.load_parents();
+        let mut this = Loop {
+            tasks,
+            core: Core::new(&self.home, now()),
+            reports: self.reports,
+            cluster: self.cluster,
+            git: None,
+            documents: Vec::new(),
+            report_at: None,
+        };
+        this.report_cluster();
+        loop {
+            let wake = this.core.next_deadline(now()).min(this.report_at.unwrap_or_else(far));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                // Answers first: they make room for more, and what is seen is judged by them.
+                Some(input) = inputs.recv() => this.take(input),
+                Some((kind, event)) = seen.recv() => this.take(Input::Watch { kind, event }),
+                Some(update) = updates.recv() => this.update(update),
+                Some(_) = this.tasks.set.join_next() => {}
+                () = tokio::time::sleep_until(wake.into()) => this.wake(),
+            }
+        }
+        this.tasks.stop().await;
+    }
+}
+
+impl Loop {
+    fn update(&mut self, update: Update) {
+        let now = now();
+        match update {
+            Update::Snapshot(snapshot) => {
+                self.note(&snapshot, now.timestamp);
+                self.take(Input::Snapshot(snapshot));
+            }
+            Update::Current => {
+                self.git = None;
+                let before = self.cluster.fetched_at.map_or(0, |time| time.seconds);
+                if now.timestamp.seconds - before >= FETCHED_EVERY || self.cluster.fetched_at.is_none() {
+                    self.cluster.fetched_at = Some(now.timestamp);
+                }
+            }
+            Update::Failed(problem) => {
+                let since = match &self.git {
+                    Some((before, since)) if *before == problem => *since,
+                    _ => now.timestamp,
+                };
+                self.git = Some((problem, since));
+            }
+        }
+        self.report_cluster();
+    }
+
+    fn note(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        self.cluster.head_revision = snapshot.revision.clone();
+        self.cluster.labels = snapshot.labels.clone().into_iter().collect();
+        if snapshot.fetched {
+            self.cluster.fetched_at = Some(now);
+            self.git = None;
+        }
+        let before = std::mem::take(&mut self.documents);
+        let since = |problem: &Problem| {
+            before.iter().find(|(old, _)| old == problem).map_or(now, |(_, since)| *since)
+        };
+        self.documents = snapshot.problems.iter().map(|problem| (problem.clone(), since(problem))).collect();
+    }
+
+    fn report_cluster(&mut self) {
+        let problems = self.git.iter().chain(&self.documents);
+        self.cluster.errors = problems.map(|(problem, since)| status::error(problem, *since)).collect();
+        self.reports.set_cluster(self.cluster.clone());
+    }
+
+    fn wake(&mut self) {
+        let now = now();
+        if self.report_at.is_some_and(|at| at <= now.instant) {
+            self.report_at = None;
+            self.core.report(now);
+        }
+        self.take(Input::Tick);
+    }
+
+    /// Lets the core decide, and starts what it wants done.
+    fn take(&mut self, input: Input) {
+        let now = now();
+        // One poisonous object must not end the agent for all the others.
+        let core = &mut self.core;
+        let decided = catch_unwind(AssertUnwindSafe(move || {
+            core.handle(input, now);
+            core.take_actions(now)
+        }));
+        let actions = decided.unwrap_or_else(|_| {
+            tracing::error!("Deciding failed in an unexpected way. The news is dropped; the rest goes on.");
+            Vec::new()
+        });
+        for action in actions {
+            self.act(action);
+        }
+        if !self.core.to_report.is_empty() && self.report_at.is_none() {
+            self.report_at = Some(now.instant + REPORT_AFTER);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Report(status) => self.reports.set_app(*status),
+            Action::Forget(app) => {
+                tracing::info!(app, "The app is gone from this cluster.");
+                self.reports.remove_app(&app);
+            }
+            Action::Event(told) => self.reports.push_event(event(told)),
+            Action::Watch(resource) => self.tasks.watch(resource),
+            Action::Unwatch(kind) => self.tasks.unwatch(&kind),
+            Action::Locate(kind) => self.tasks.locate(kind),
+            Action::Resolve { app, generation, namespace, manifests } => {
+                self.tasks.resolve(app, generation, namespace, manifests);
+            }
+            Action::Refresh { app, key, resource } => self.tasks.refresh(app, key, resource),
+            Action::Run { app, run, plan } => self.tasks.run(app, run, plan),
+            Action::Cancel { run } => self.tasks.cancel(run),
+            Action::Ended { run } => self.tasks.ended(run),
+        }
+    }
+}
+
+fn event(told: Told) -> Event {
+    Event {
+        id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+        time: Some(SystemTime::now().into()),
+        kind: told.kind.into(),
+        cluster: String::new(),
+        app: told.app,
+        revision: told.revision,
+        message: told.message,
+    }
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), timestamp: SystemTime::now().into() }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}

@@ -1,0 +1,122 @@
+//! What does news of an object mean?
+//!
+//! ```text
+//! exists: our fields equal --> nothing    differ --> Drifted    again equal --> Restored
+//! gone:   wanted --> Refresh (deleted, or has it only lost our label?)
+//! ```
+use std::time::Instant;
+
+use muster_wire::v1::Drift;
+use prost_types::Timestamp;
+use serde_json::Value;
+
+use super::app::{Baseline, Member};
+use crate::drift::{self, Projection, Verdict};
+use crate::object::ObjectKey;
+use crate::watch::Observation;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum News {
+    /// Older than what is known.
+    Stale,
+    /// Taken in; nothing to do.
+    Noted,
+    /// A difference from Git that was not there before, or is another one now.
+    Drifted,
+    /// Somebody else put it right.
+    Restored,
+    /// It has to be read to know what happened.
+    Refresh,
+}
+
+impl Member {
+    /// The object exists, as a watch or a read says.
+    pub(super) fn exists(&mut self, observation: &Observation, now: (Instant, Timestamp)) -> News {
+        let version = observation.seen.version;
+        if self.seen.as_ref().is_some_and(|seen| version < seen.version && *seen.uid == *observation.seen.uid)
+        {
+            return News::Stale;
+        }
+        self.news = self.news.max(version);
+        self.seen = Some(observation.seen.clone());
+        let Some(desired) = &self.desired else { return News::Noted };
+        // The answer to the write is what counts; whether this came after it is checked then.
+        if self.writing || observation.seen.deleting || desired.resource.gvk != observation.seen.resource.gvk
+        {
+            return News::Noted;
+        }
+        match &mut self.baseline {
+            None => {
+                self.baseline = prove(observation, desired);
+                News::Noted
+            }
+            Some(baseline) if baseline.digest != desired.digest || version <= baseline.version => News::Noted,
+            Some(baseline) => {
+                let paths = baseline.projection.differs(&observation.body);
+                if paths.is_empty() {
+                    baseline.version = version;
+                    self.held_until = None;
+                    return if self.drift.take().is_some() { News::Restored } else { News::Noted };
+                }
+                let wanted = serde_json::from_slice(&desired.body).unwrap_or(Value::Null);
+                let fields = drift::describe(&observation.key, &paths, &wanted, &observation.body);
+                let manager = drift::last_writer(&observation.body, &paths);
+                let object = observation.key.to_ref(&desired.resource.gvk.version);
+                self.drifted(
+                    Drift { object: Some(object), fields, field_manager: manager, ..Drift::default() },
+                    now,
+                )
+            }
+        }
+    }
+
+    /// A watch says the object is gone, at that version. It may only have lost our label.
+    pub(super) fn gone(&mut self, version: u64) -> News {
+        if self.seen.as_ref().is_some_and(|seen| version < seen.version) {
+            return News::Stale;
+        }
+        self.news = self.news.max(version);
+        self.seen = None;
+        if self.desired.is_some() && !self.writing { News::Refresh } else { News::Noted }
+    }
+
+    /// A read says the object is not there.
+    pub(super) fn missing(&mut self, key: &ObjectKey, now: (Instant, Timestamp)) -> News {
+        if self.seen.is_some() {
+            return News::Stale;
+        }
+        match &self.desired {
+            Some(desired) if self.is_applied() && !self.writing => {
+                let object = key.to_ref(&desired.resource.gvk.version);
+                self.drifted(Drift { object: Some(object), deleted: true, ..Drift::default() }, now)
+            }
+            _ => News::Noted,
+        }
+    }
+
+    fn drifted(&mut self, mut drift: Drift, (instant, timestamp): (Instant, Timestamp)) -> News {
+        let verdict = self.fight.as_ref().map_or(Verdict::Now, |fight| fight.judge(instant));
+        self.held_until = match verdict {
+            Verdict::Now => None,
+            Verdict::NotBefore(until) => Some(until),
+        };
+        // The first sight of a drift is when it was detected, however it goes on.
+        let before = self.drift.take();
+        drift.detected_at = before.as_ref().map_or(Some(timestamp), |before| before.detected_at);
+        let same = before.is_some_and(|before| *before == drift);
+        self.drift = Some(Box::new(drift));
+        if same { News::Noted } else { News::Drifted }
+    }
+}
+
+/// After a restart: takes an object that can be told to be in sync for what it is.
+fn prove(observation: &Observation, desired: &crate::plan::Desired) -> Option<Baseline> {
+    let fields = drift::our_fields(&observation.body)?;
+    let wanted: Value = serde_json::from_slice(&desired.body).ok()?;
+    drift::proven_in_sync(&wanted, &observation.body, fields).then(|| Baseline {
+        digest: desired.digest,
+        version: observation.seen.version,
+        projection: Projection::of(fields, &wanted, &observation.body),
+    })
+}

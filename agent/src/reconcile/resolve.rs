@@ -1,0 +1,230 @@
+//! Which object of the cluster does a manifest mean, and what exactly is applied?
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::APP_LABEL;
+use crate::api::ApiError;
+use crate::api::discovery::Discovery;
+use crate::applyset::PART_OF;
+use crate::object::{Gvk, ObjectKey, Resource, digest, text};
+use crate::plan::Desired;
+use crate::source::{Kind, Manifest, Problem};
+
+/// Namespace of objects for which neither they nor their app name one.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What became of some manifests.
+#[derive(Debug, Default)]
+pub(super) struct Resolution {
+    pub(super) objects: Vec<(ObjectKey, Desired)>,
+    /// Their kind is not known (yet).
+    pub(super) unresolved: Vec<(Manifest, Problem)>,
+    /// Manifests that cannot be applied as they are written.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Whose objects they are.
+pub(super) struct Owner {
+    pub(super) app: String,
+    pub(super) set_id: String,
+    pub(super) namespace: Option<String>,
+}
+
+/// Asks the server for the kinds and makes the objects ready to be applied.
+pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec<Manifest>) -> Resolution {
+    let mut kinds: BTreeMap<Gvk, Result<Option<Arc<Resource>>, ApiError>> = BTreeMap::new();
+    let mut resolution = Resolution::default();
+    let mut places = BTreeMap::new();
+    for manifest in manifests {
+        let gvk = Gvk::of(text(&manifest.value, &["apiVersion"]), text(&manifest.value, &["kind"]));
+        let resource = match kinds.get(&gvk) {
+            Some(resource) => resource.clone(),
+            None => {
+                let resource = discovery.resource(&gvk).await;
+                kinds.insert(gvk.clone(), resource.clone());
+                resource
+            }
+        };
+        match resource {
+            Ok(Some(resource)) => match prepare(owner, &resource, &manifest) {
+                Ok((key, desired)) => {
+                    if let Some(first) = places.insert(key.clone(), desired.place.clone()) {
+                        resolution.problems.push(written_twice(&key, &first, &desired.place));
+                    } else {
+                        resolution.objects.push((key, desired));
+                    }
+                }
+                Err(problem) => resolution.problems.push(problem),
+            },
+            Ok(None) => {
+                let problem = unknown_kind(&gvk, &manifest);
+                resolution.unresolved.push((manifest, problem));
+            }
+            Err(error) => {
+                let message = format!("The API server could not be asked about the kind {gvk}: {error}");
+                let problem = Problem { kind: Kind::Apply, place: manifest.place.to_string(), message };
+                resolution.unresolved.push((manifest, problem));
+            }
+        }
+    }
+    resolution
+}
+
+fn unknown_kind(gvk: &Gvk, manifest: &Manifest) -> Problem {
+    let message = format!(
+        "The API server has no kind {} in {}. Install its CustomResourceDefinition or correct the manifest; it is \
+         applied by itself once the kind is there.",
+        gvk.group_kind.kind,
+        gvk.api_version()
+    );
+    Problem { kind: Kind::Apply, place: manifest.place.to_string(), message }
+}
+
+fn written_twice(key: &ObjectKey, first: &crate::plan::Place, second: &crate::plan::Place) -> Problem {
+    Problem {
+        kind: Kind::Render,
+        place: second.to_string(),
+        message: format!("{key} is also written in {first}; remove one of them."),
+    }
+}
+
+/// Fields of `metadata` that only the server writes; manifests read from a cluster carry them along.
+const SERVER_FIELDS: &[&str] =
+    &["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"];
+
+/// The object as it is applied: in its namespace, with our labels.
+fn prepare(
+    owner: &Owner,
+    resource: &Arc<Resource>,
+    manifest: &Manifest,
+) -> Result<(ObjectKey, Desired), Problem> {
+    let refuse = |message: String| Problem { kind: Kind::Render, place: manifest.place.to_string(), message };
+    let mut value = manifest.value.clone();
+    let name = text(&value, &["metadata", "name"]).to_owned();
+    let kind = &resource.gvk.group_kind;
+    if name.is_empty() {
+        return Err(refuse(format!(
+            "This {kind} has no metadata.name; generated names cannot be kept in sync."
+        )));
+    }
+    let written = text(&value, &["metadata", "namespace"]).to_owned();
+    let namespace = match (resource.namespaced, written.as_str(), owner.namespace.as_deref()) {
+        (false, _, _) => "",
+        (true, "", Some(namespace)) => namespace,
+        (true, "", None) => DEFAULT_NAMESPACE,
+        (true, written, _) => written,
+    };
+    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return Err(refuse(format!("This {kind} has no metadata.")));
+    };
+    for field in SERVER_FIELDS {
+        metadata.remove(*field);
+    }
+    metadata.remove("namespace");
+    if !namespace.is_empty() {
+        metadata.insert("namespace".to_owned(), namespace.into());
+    }
+    let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
+    if labels.is_null() {
+        *labels = Value::Object(Map::new());
+    }
+    let Some(labels) = labels.as_object_mut() else {
+        return Err(refuse(format!("The metadata.labels of this {kind} are not a map.")));
+    };
+    labels.insert(APP_LABEL.to_owned(), owner.app.as_str().into());
+    labels.insert(PART_OF.to_owned(), owner.set_id.as_str().into());
+    if kind.is("", "Secret") {
+        fold_string_data(&mut value).map_err(refuse)?;
+    }
+    let key = ObjectKey::new(kind.clone(), namespace, &name);
+    let body: Arc<[u8]> = value.to_string().into_bytes().into();
+    let digest = digest([&*body]);
+    Ok((key, Desired { resource: resource.clone(), body, digest, place: manifest.place.clone() }))
+}
+
+/// Moves `stringData` into `data`, as the server would. The server never gives `stringData` back, so a
+/// changed value could not be seen otherwise.
+fn fold_string_data(secret: &mut Value) -> Result<(), String> {
+    let Some(object) = secret.as_object_mut() else { return Ok(()) };
+    let strings = match object.remove("stringData") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(strings)) => strings,
+        Some(_) => return Err("The stringData of this Secret is not a map.".to_owned()),
+    };
+    let data = object.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    if data.is_null() {
+        *data = Value::Object(Map::new());
+    }
+    let Some(data) = data.as_object_mut() else {
+        return Err("The data of this Secret is not a map.".to_owned());
+    };
+    for (name, value) in strings {
+        let Some(value) = value.as_str() else {
+            return Err(format!("stringData.{name} of this Secret is not a string."));
+        };
+        data.insert(name, STANDARD.encode(value).into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Place;
+    use serde_json::json;
+
+    fn run(namespaced: bool, kind: &str, value: Value) -> Result<(ObjectKey, Value), Problem> {
+        let gvk = Gvk::new("", "v1", kind);
+        let resource = Arc::new(Resource { gvk, plural: "any".to_owned(), namespaced });
+        let owner =
+            Owner { app: "web".to_owned(), set_id: "id".to_owned(), namespace: Some("demo".to_owned()) };
+        let manifest = Manifest { value, place: Place { file: "a.yaml".into(), line: 3 } };
+        prepare(&owner, &resource, &manifest)
+            .map(|(key, desired)| (key, serde_json::from_slice(&desired.body).unwrap()))
+    }
+
+    #[test]
+    fn namespaces_follow_scope_then_the_object_then_the_app() {
+        let named = |namespace: Value| json!({"metadata": {"name": "a", "namespace": namespace}});
+        let (key, value) = run(true, "ConfigMap", json!({"metadata": {"name": "a"}})).unwrap();
+        assert_eq!(key.to_string(), "ConfigMap/demo/a");
+        assert_eq!(value["metadata"]["namespace"], "demo");
+        assert_eq!(run(true, "ConfigMap", named(json!("own"))).unwrap().0.to_string(), "ConfigMap/own/a");
+        let (key, value) = run(false, "Namespace", named(json!("own"))).unwrap();
+        assert_eq!(key.to_string(), "Namespace/a");
+        assert_eq!(value["metadata"].get("namespace"), None);
+    }
+
+    #[test]
+    fn our_labels_are_added_and_the_servers_fields_dropped() {
+        let value =
+            json!({"metadata": {"name": "a", "labels": {"x": "y"}, "uid": "1", "creationTimestamp": null}});
+        let (_, value) = run(true, "ConfigMap", value).unwrap();
+        let metadata =
+            json!({"name": "a", "namespace": "demo", "labels": {"x": "y", APP_LABEL: "web", PART_OF: "id"}});
+        assert_eq!(value["metadata"], metadata);
+    }
+
+    #[test]
+    fn string_data_becomes_data() {
+        let value = json!({"metadata": {"name": "a"}, "data": {"k": "b2xk", "o": "bw=="}, "stringData": {"k": "new"}});
+        let (_, value) = run(true, "Secret", value).unwrap();
+        assert_eq!(value["data"], json!({"k": "bmV3", "o": "bw=="}));
+        assert_eq!(value.get("stringData"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_applied_is_refused_with_its_place() {
+        for value in [
+            json!({"metadata": {"generateName": "a-"}}),
+            json!({}),
+            json!({"metadata": {"name": "a", "labels": 1}}),
+        ] {
+            assert_eq!(run(true, "ConfigMap", value).unwrap_err().place, "a.yaml:3");
+        }
+    }
+}

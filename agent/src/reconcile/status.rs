@@ -1,0 +1,262 @@
+//! What does a person need to know of an app?
+use std::collections::BTreeMap;
+
+use muster_wire::v1::{AppStatus, Drift, EventKind, HealthStatus, ObjectStatus, StatusError, SyncStatus};
+use prost_types::Timestamp;
+
+use super::app::{App, Member, Presence};
+use super::core::{Action, Core, Now, Told, Watched};
+use crate::health::severity;
+use crate::object::{Gvk, ObjectKey};
+use crate::source::{Kind, Problem};
+
+/// Most objects in one status; the worst are kept.
+const OBJECTS_MAX: usize = 1_000;
+
+/// Most errors in one status.
+const ERRORS_MAX: usize = 50;
+
+/// Most present drifts in one status.
+const DRIFTS_MAX: usize = 100;
+
+impl Core {
+    /// Reports every app about which something is new.
+    pub(super) fn report(&mut self, now: Now) {
+        for name in std::mem::take(&mut self.to_report) {
+            let Some(app) = self.apps.get_mut(&name) else { continue };
+            if app.presence == Presence::Found {
+                continue;
+            }
+            let before = app.last.health;
+            let known = app.last.since.is_some();
+            let status = status(app, &self.watches, now.timestamp);
+            let health = status.health();
+            if known && before != health {
+                let words = format!("{} is {} now, it was {}.", name, word(health), word(before));
+                let message =
+                    if status.message.is_empty() { words } else { format!("{words} {}", status.message) };
+                let revision = status.revision.clone();
+                let kind = EventKind::HealthChanged;
+                self.actions.push(Action::Event(Told { kind, app: name, revision, message }));
+            }
+            self.actions.push(Action::Report(Box::new(status)));
+        }
+    }
+}
+
+/// Health as people read it.
+fn word(health: HealthStatus) -> &'static str {
+    match health {
+        HealthStatus::Healthy => "Healthy",
+        HealthStatus::Progressing => "Progressing",
+        HealthStatus::Degraded => "Degraded",
+        HealthStatus::Suspended => "Suspended",
+        HealthStatus::Missing => "Missing",
+        HealthStatus::Unspecified => "Unknown",
+    }
+}
+
+/// The status of an app, which then remembers what it said.
+fn status(app: &mut App, watches: &BTreeMap<Gvk, Watched>, now: Timestamp) -> AppStatus {
+    let problems = problems(app, watches);
+    let mut objects: Vec<_> =
+        app.members.iter().filter_map(|(key, member)| object_status(app, key, member)).collect();
+    let sync = sync(app, &problems);
+    let health = health(app, &objects);
+    if (sync, health) != (app.last.sync, app.last.health) || app.last.since.is_none() {
+        app.last.since = Some(now);
+    }
+    (app.last.sync, app.last.health) = (sync, health);
+    let message = message(app, &problems, &objects);
+    let before = std::mem::take(&mut app.last.problems);
+    app.last.problems = problems
+        .iter()
+        .map(|problem| (problem.clone(), before.get(problem).copied().unwrap_or(now)))
+        .collect();
+    objects.sort_by_key(|object| {
+        let in_sync = object.sync() == SyncStatus::Synced;
+        (std::cmp::Reverse(severity(object.health())), in_sync)
+    });
+    let object_count = u32::try_from(objects.len()).unwrap_or(u32::MAX);
+    objects.truncate(OBJECTS_MAX);
+    let drifted = app.members.values().filter_map(|member| member.drift.as_deref()).take(DRIFTS_MAX);
+    AppStatus {
+        app: app.name.clone(),
+        sync: sync.into(),
+        health: health.into(),
+        message,
+        revision: app.revision.clone(),
+        wanted_revision: app.wanted_revision.clone(),
+        path: app.path.clone(),
+        objects,
+        object_count,
+        drifts: drifted.chain(&app.corrected).cloned().collect(),
+        errors: app
+            .last
+            .problems
+            .iter()
+            .take(ERRORS_MAX)
+            .map(|(problem, since)| error(problem, *since))
+            .collect(),
+        synced_at: app.synced_at,
+        since: app.last.since,
+        syncing: app.run.is_some(),
+    }
+}
+
+/// A problem in the protocol's words.
+pub(super) fn error(problem: &Problem, since: Timestamp) -> StatusError {
+    StatusError {
+        kind: problem.kind.to_wire().into(),
+        place: problem.place.clone(),
+        message: problem.message.clone(),
+        since: Some(since),
+    }
+}
+
+fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
+    let mut problems = app.problems.clone();
+    problems.extend(app.unresolved.iter().map(|(_, problem)| problem.clone()));
+    problems.extend(app.run_problem.clone());
+    for (key, member) in &app.members {
+        problems.extend(member.failure.as_deref().cloned());
+        if let (Some(others), Some(desired)) = (&member.disputed_with, &member.desired) {
+            let message = format!(
+                "The app {others} has this object too, so neither applies it. Leave it in one of them. It is written in {}.",
+                desired.place
+            );
+            problems.push(Problem { kind: Kind::Apply, place: key.to_string(), message });
+        }
+    }
+    for (kind, watched) in watches {
+        let used = || app.members.iter().any(|(key, m)| key.kind == kind.group_kind && m.desired.is_some());
+        if let Some(error) = &watched.error
+            && used()
+        {
+            let message =
+                format!("Objects of this kind cannot be listed, so changes to them are not seen: {error}");
+            problems.push(Problem { kind: Kind::Apply, place: kind.group_kind.to_string(), message });
+        }
+    }
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
+    let unread = problems.iter().any(|problem| problem.kind < Kind::Apply);
+    let unknown = app.presence == Presence::Wanted && (app.resolved == 0 || app.resolved != app.generation);
+    if unread || unknown {
+        return SyncStatus::Unspecified;
+    }
+    let members = app.members.values().all(|member| member.in_sync() && member.disputed_with.is_none());
+    let whole = app.presence == Presence::Wanted && app.unresolved.is_empty() && app.run_problem.is_none();
+    if members && whole { SyncStatus::Synced } else { SyncStatus::OutOfSync }
+}
+
+fn health(app: &App, objects: &[ObjectStatus]) -> HealthStatus {
+    let unknown = app.resolved == 0 && app.presence == Presence::Wanted;
+    let missing = (!app.unresolved.is_empty()).then_some(HealthStatus::Missing);
+    let all = objects.iter().map(ObjectStatus::health).chain(missing);
+    let none = if unknown { HealthStatus::Unspecified } else { HealthStatus::Healthy };
+    all.max_by_key(|health| severity(*health)).unwrap_or(none)
+}
+
+fn object_status(app: &App, key: &ObjectKey, member: &Member) -> Option<ObjectStatus> {
+    let version = match (&member.desired, &member.seen) {
+        (Some(desired), _) => &desired.resource.gvk.version,
+        (None, Some(seen)) if app.owns(member) => &seen.resource.gvk.version,
+        _ => return None,
+    };
+    let (health, message) = match &member.seen {
+        Some(seen) => (seen.health.status, seen.health.message.clone()),
+        None => (HealthStatus::Missing, "It is not in the cluster.".to_owned()),
+    };
+    let message = match (&member.failure, &member.desired) {
+        (Some(failure), _) => failure.message.clone(),
+        (None, None) if message.is_empty() => "It left Git and is still in the cluster.".to_owned(),
+        _ => message,
+    };
+    let synced = member.in_sync() && member.disputed_with.is_none();
+    let sync = if synced { SyncStatus::Synced } else { SyncStatus::OutOfSync };
+    Some(ObjectStatus {
+        object: Some(key.to_ref(version)),
+        sync: sync.into(),
+        health: health.into(),
+        message,
+    })
+}
+
+/// Why the app is not Synced and Healthy, in one sentence.
+fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String {
+    if let Some(problem) = problems.first() {
+        let more = match problems.len() - 1 {
+            0 => String::new(),
+            count => format!(" And {count} more."),
+        };
+        let place = if problem.place.is_empty() { String::new() } else { format!("{}: ", problem.place) };
+        return format!("{place}{}{more}", problem.message);
+    }
+    let fight = app.members.iter().find(|(_, member)| member.held_until.is_some() && member.drift.is_some());
+    if let Some((key, member)) = fight {
+        let manager =
+            member.drift.as_ref().map(|drift| drift.field_manager.as_str()).filter(|name| !name.is_empty());
+        return format!(
+            "{} keeps changing {key} back, so corrections are made less and less often. Stop it, or leave the field out of Git.",
+            manager.unwrap_or("Somebody")
+        );
+    }
+    if app.options.suspend && app.last.sync != SyncStatus::Synced {
+        return "Syncing is switched off by spec.sync.suspend.".to_owned();
+    }
+    if let Some(drift) = app.members.values().find_map(|member| member.drift.as_deref()) {
+        return drift_sentence(drift);
+    }
+    let worst = objects.iter().max_by_key(|object| severity(object.health()));
+    if let Some(object) = worst.filter(|object| object.health() != HealthStatus::Healthy) {
+        let name = object
+            .object
+            .as_ref()
+            .map(|object| format!("{}/{}", object.kind, object.name))
+            .unwrap_or_default();
+        return format!("{name}: {}", object.message);
+    }
+    match app.last.sync {
+        SyncStatus::OutOfSync if app.presence == Presence::Removed => {
+            "The app left Git and is being deleted.".to_owned()
+        }
+        SyncStatus::OutOfSync if !app.options.prune && app.surplus().next().is_some() => {
+            "Objects left Git and stay, since spec.sync.prune is off.".to_owned()
+        }
+        SyncStatus::OutOfSync => "It is being brought to the wanted revision.".to_owned(),
+        SyncStatus::Unspecified => "It is being looked at.".to_owned(),
+        SyncStatus::Synced => String::new(),
+    }
+}
+
+/// A drift in one sentence.
+pub(super) fn drift_sentence(drift: &Drift) -> String {
+    let object = drift.object.clone().unwrap_or_default();
+    let name = match object.namespace.as_str() {
+        "" => format!("{}/{}", object.kind, object.name),
+        namespace => format!("{}/{namespace}/{}", object.kind, object.name),
+    };
+    if drift.deleted {
+        return format!("{name} was deleted in the cluster.");
+    }
+    let by =
+        if drift.field_manager.is_empty() { String::new() } else { format!(" by {}", drift.field_manager) };
+    match drift.fields.as_slice() {
+        [] => format!("{name} was changed{by}."),
+        [field] if field.found.is_empty() => format!("{name} was changed{by}: {} is gone.", field.path),
+        [field] if field.wanted.is_empty() => {
+            format!("{name} was changed{by}: {} is {}.", field.path, field.found)
+        }
+        [field] => {
+            format!("{name} was changed{by}: {} is {}, not {}.", field.path, field.found, field.wanted)
+        }
+        [field, rest @ ..] => {
+            format!("{name} was changed{by}: {} and {} more fields.", field.path, rest.len())
+        }
+    }
+}

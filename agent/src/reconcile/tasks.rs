@@ -1,0 +1,175 @@
+//! How does news come to the loop?
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use super::Tasks;
+use super::core::Input;
+use super::resolve::{Owner, resolve};
+use crate::api::{Api, ApiError};
+use crate::applyset::{self, Parent};
+use crate::backoff::Backoff;
+use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
+use crate::plan::Plan;
+use crate::source::{Kind, Manifest, Problem};
+use crate::watch::{self, Observation};
+
+/// Waits between tries of what must succeed sooner or later.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// How long writes that were sent may still be waited for at the end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Tasks {
+    /// Reads which apps have been here before.
+    pub(super) fn load_parents(&mut self) {
+        let (api, home, news) = (self.api.clone(), self.home.clone(), self.news.clone());
+        self.set.spawn(async move {
+            let parents = insist("The inventories of the apps", || parents(&api, &home)).await;
+            // The loop being gone is the end of this task too.
+            let _ = news.send(Input::Parents(parents)).await;
+        });
+    }
+
+    /// Starts watching a kind, or starts anew with a list.
+    pub(super) fn watch(&mut self, resource: Arc<Resource>) {
+        let kind = resource.gvk.clone();
+        let task = self.set.spawn(watch::run(self.api.clone(), resource, self.sightings.clone()));
+        if let Some(before) = self.watches.insert(kind, task) {
+            before.abort();
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, kind: &Gvk) {
+        if let Some(task) = self.watches.remove(kind) {
+            task.abort();
+        }
+    }
+
+    pub(super) fn locate(&mut self, kind: GroupKind) {
+        let (discovery, news) = (self.discovery.clone(), self.news.clone());
+        self.set.spawn(async move {
+            let resource = insist("A kind of the inventory", || discovery.preferred(&kind)).await;
+            let _ = news.send(Input::Located { kind, resource }).await;
+        });
+    }
+
+    pub(super) fn resolve(
+        &mut self,
+        app: String,
+        generation: u64,
+        namespace: Option<String>,
+        manifests: Vec<Manifest>,
+    ) {
+        let (discovery, news) = (self.discovery.clone(), self.news.clone());
+        let owner = Owner { set_id: applyset::id(&app, &self.home), app: app.clone(), namespace };
+        self.set.spawn(async move {
+            let resolution = resolve(&discovery, &owner, manifests).await;
+            let _ = news.send(Input::Resolved { app, generation, resolution }).await;
+        });
+    }
+
+    /// Reads one object to see what became of it.
+    pub(super) fn refresh(&mut self, app: String, key: ObjectKey, resource: Arc<Resource>) {
+        let (api, news) = (self.api.clone(), self.news.clone());
+        self.set.spawn(async move {
+            let found = insist("An object", || async {
+                match api.get(&resource, &key.namespace, &key.name).await {
+                    Ok(body) => Ok(Some(Observation::of(&resource, body))),
+                    Err(ApiError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            });
+            let found = found.await;
+            let _ = news.send(Input::Refreshed { app, key, found }).await;
+        });
+    }
+
+    /// Carries out a plan, once few enough others are being carried out.
+    pub(super) fn run(&mut self, app: String, run: u64, plan: Plan) {
+        let cancel = CancellationToken::new();
+        self.cancels.insert(run, cancel.clone());
+        let (executor, runs, news) = (self.executor.clone(), self.runs.clone(), self.news.clone());
+        tracing::debug!(app, "Plan:\n{plan}");
+        self.set.spawn(async move {
+            let Ok(_permit) = runs.acquire().await else { return };
+            let tell = |done| {
+                let input = Input::Done { app: app.clone(), run, done };
+                let news = news.clone();
+                async move { news.send(input).await.unwrap_or_default() }
+            };
+            let work = std::panic::AssertUnwindSafe(executor.run(plan, &cancel, tell)).catch_unwind();
+            let problem = match work.await {
+                Ok(result) => result.err(),
+                Err(_) => Some(Problem {
+                    kind: Kind::Apply,
+                    place: String::new(),
+                    message: "Applying failed in an unexpected way; tried again by itself.".to_owned(),
+                }),
+            };
+            let _ = news.send(Input::Finished { app, run, problem }).await;
+        });
+    }
+
+    pub(super) fn cancel(&mut self, run: u64) {
+        if let Some(cancel) = self.cancels.get(&run) {
+            cancel.cancel();
+        }
+    }
+
+    pub(super) fn ended(&mut self, run: u64) {
+        self.cancels.remove(&run);
+    }
+
+    /// Ends everything. Writes already sent are given a moment to be answered.
+    pub(super) async fn stop(mut self) {
+        self.cancels.values().for_each(CancellationToken::cancel);
+        self.watches.values().for_each(tokio::task::AbortHandle::abort);
+        // All permits together are had when no write is under way.
+        let all = u32::try_from(super::WRITES_MAX).unwrap_or(u32::MAX);
+        let idle = self.executor.writes.acquire_many(all);
+        if tokio::time::timeout(STOP_TIMEOUT, idle).await.is_err() {
+            tracing::warn!("Writes to the API server are abandoned: it does not answer.");
+        }
+        self.set.shutdown().await;
+    }
+}
+
+/// Tries until it succeeds. The task it runs in is aborted when that is no use any more.
+async fn insist<T, F>(what: &str, attempt: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => {
+                let wait = backoff.next_wait().max(error.retry_after().unwrap_or_default());
+                tracing::warn!(%error, "{what} could not be read; tried again in {} ms.", wait.as_millis());
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+async fn parents(api: &Api, home: &str) -> Result<Vec<Parent>, ApiError> {
+    let config_maps =
+        Resource { gvk: Gvk::of("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
+    let mut parents = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = api.page(&config_maps, home, applyset::ID, &next).await?;
+        for item in &page.items {
+            let object = serde_json::from_str(item.get()).unwrap_or_default();
+            parents.extend(Parent::parse(&object, home));
+        }
+        if page.next.is_empty() {
+            return Ok(parents);
+        }
+        next = page.next;
+    }
+}

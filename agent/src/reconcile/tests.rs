@@ -1,0 +1,1 @@
+//! Stories told to the core, and what it wants done.

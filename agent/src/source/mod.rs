@@ -1,0 +1,182 @@
+//! What does Git want of this cluster?
+//!
+//! ```text
+//! poll: fetch --> head --> read: documents, then each app's directory, rendered --> Snapshot
+//! ```
+mod poll;
+mod read;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_wire::v1::ErrorKind;
+use serde_json::Value;
+
+pub(crate) use poll::{Poller, PollerConfig};
+
+use crate::object::Digest;
+use crate::plan::Place;
+
+/// Something that is wrong, in the words of a status.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    /// `path:line:column` in Git or an object in the cluster; may be empty.
+    pub(crate) place: String,
+    /// A full sentence.
+    pub(crate) message: String,
+}
+
+/// The part of the work that has the problem, in the order in which statuses list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Git,
+    Document,
+    Render,
+    Apply,
+    Prune,
+}
+
+impl Kind {
+    /// The same in the protocol.
+    pub(crate) fn to_wire(self) -> ErrorKind {
+        match self {
+            Kind::Git => ErrorKind::Git,
+            Kind::Document => ErrorKind::Document,
+            Kind::Render => ErrorKind::Render,
+            Kind::Apply => ErrorKind::Apply,
+            Kind::Prune => ErrorKind::Prune,
+        }
+    }
+}
+
+/// What the source tells the reconciler.
+#[derive(Debug)]
+pub(crate) enum Update {
+    /// The head was read: this replaces what was known.
+    Snapshot(Box<Snapshot>),
+    /// The server was asked, and the head has not moved.
+    Current,
+    /// The server could not be asked, or the head not be read. What was known goes on.
+    Failed(Problem),
+}
+
+/// Everything Git says about this cluster at one commit.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) revision: String,
+    /// Labels of the Cluster document.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Apps that select this cluster.
+    pub(crate) apps: BTreeMap<String, Wanted>,
+    /// Apps whose document is broken: they stay as they are.
+    pub(crate) held: BTreeMap<String, Vec<Problem>>,
+    /// False when an app may be missing here only because something could not be read. Then no app may
+    /// be taken for removed.
+    pub(crate) complete: bool,
+    /// Problems of no single app.
+    pub(crate) problems: Vec<Problem>,
+    /// True when it was just fetched, not taken from what was fetched in an earlier run.
+    pub(crate) fetched: bool,
+}
+
+/// One app as Git wants it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) options: Options,
+    /// Directory of the manifests.
+    pub(crate) path: String,
+    pub(crate) content: Content,
+}
+
+/// The manifests of an app.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// As in the snapshot before.
+    Unchanged,
+    Rendered(Vec<Manifest>),
+    /// They cannot be read: the last good ones stay in force.
+    Broken(Vec<Problem>),
+}
+
+/// One object as written in Git.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+}
+
+/// What an App document says about how to sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Namespace for objects that name none.
+    pub(crate) namespace: Option<String>,
+    pub(crate) prune: bool,
+    pub(crate) self_heal: bool,
+    pub(crate) suspend: bool,
+    pub(crate) retry: Retry,
+}
+
+/// How often and when a failed sync is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// Tries before waiting for `last` each time.
+    pub(crate) limit: u32,
+    pub(crate) first: Duration,
+    pub(crate) factor: u32,
+    pub(crate) longest: Duration,
+    /// The wait once the tries are used up.
+    pub(crate) last: Duration,
+}
+
+impl Retry {
+    /// The wait after so many failures in a row, without jitter.
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
+        if failures > self.limit {
+            return self.last;
+        }
+        let factor = self.factor.saturating_pow(failures.saturating_sub(1));
+        self.first.saturating_mul(factor).min(self.longest)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            namespace: None,
+            prune: true,
+            self_heal: true,
+            suspend: false,
+            retry: Retry {
+                limit: 5,
+                first: Duration::from_secs(5),
+                factor: 2,
+                longest: Duration::from_secs(180),
+                last: Duration::from_secs(180),
+            },
+        }
+    }
+}
+
+/// Digests of what was delivered of each app, so that what has not changed is not rendered again.
+pub(crate) type Delivered = BTreeMap<String, Digest>;
+
+/// A place in a file, shared between the objects of that file.
+fn place(file: &Arc<str>, line: usize) -> Place {
+    Place { file: file.clone(), line: u32::try_from(line).unwrap_or(u32::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_by_the_factor_until_the_tries_are_used_up() {
+        let seconds = Duration::from_secs;
+        let retry =
+            Retry { limit: 3, first: seconds(5), factor: 3, longest: seconds(30), last: seconds(100) };
+        let waits: Vec<_> = (1..=5).map(|failures| retry.wait(failures).as_secs()).collect();
+        assert_eq!(waits, [5, 15, 30, 100, 100]);
+    }
+}

@@ -1,0 +1,298 @@
+//! What does one commit say about this cluster?
+//!
+//! Documents first, then the directory of each app that selects the cluster. What is wrong with one app
+//! stays with that app.
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_git::{GitError, Mirror, ReadLimits, Revision};
+use muster_render::{Limits, render};
+use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError};
+
+use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
+use crate::object::{Digest, digest};
+
+/// How often agents look at Git, as the Fleet document says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) interval: Duration,
+    /// Share of the interval by which waits differ, in percent.
+    pub(super) jitter_percent: u8,
+}
+
+/// Reads everything at a revision. `delivered` says what the reconciler has; it is brought up to date.
+///
+/// # Errors
+/// When the revision cannot be read at all.
+pub(super) fn snapshot(
+    mirror: &Mirror,
+    revision: &Revision,
+    name: &ClusterName,
+    delivered: &mut Delivered,
+) -> Result<(Snapshot, Option<Pace>), GitError> {
+    // What no document can be in is not loaded; what is too large to be one is left out.
+    let limits = ReadLimits { skip_refused: true, ..ReadLimits::default() };
+    let tree = mirror.read_matching(revision, "", &limits, &is_manifest)?;
+    let catalog = Catalog::load(tree.files().iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    drop(tree);
+    let pace = catalog.fleet.as_ref().map(|fleet| Pace {
+        interval: fleet.value.spec.interval.into(),
+        jitter_percent: fleet.value.spec.jitter.get(),
+    });
+    let mut snapshot = select(&catalog, name, &revision.to_string());
+    let Some(cluster) = catalog.clusters.get(name) else {
+        delivered.clear();
+        return Ok((snapshot, pace));
+    };
+    for (app, problems) in unsupported(&catalog, &cluster.value) {
+        snapshot.held.entry(app).or_default().extend(problems);
+    }
+    for app in catalog.apps_for(&cluster.value) {
+        if !snapshot.held.contains_key(app.value.name().as_str()) {
+            let wanted = wanted(mirror, revision, app, &cluster.value, delivered);
+            snapshot.apps.insert(app.value.name().to_string(), wanted);
+        }
+    }
+    delivered.retain(|app, _| snapshot.apps.contains_key(app));
+    Ok((snapshot, pace))
+}
+
+fn is_manifest(path: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|ending| path.ends_with(ending))
+}
+
+/// The part of a snapshot that the documents alone decide.
+fn select(catalog: &Catalog, name: &ClusterName, revision: &str) -> Snapshot {
+    let mut snapshot = Snapshot { revision: revision.to_owned(), complete: true, ..Snapshot::default() };
+    for error in &catalog.errors {
+        let app = error.document.as_ref().filter(|(kind, _)| kind == "App");
+        match app {
+            Some((_, app)) => snapshot.held.entry(app.clone()).or_default().push(of_document(error)),
+            None => snapshot.problems.push(of_document(error)),
+        }
+    }
+    match catalog.clusters.get(name) {
+        Some(cluster) => {
+            let labels = &cluster.value.metadata.labels;
+            snapshot.labels =
+                labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            snapshot.complete = !catalog.has_unnamed_errors();
+        }
+        None => {
+            snapshot.complete = false;
+            let broken = catalog.is_broken(muster_spec::Kind::Cluster, name.as_str());
+            if !broken {
+                snapshot.problems.push(Problem {
+                    kind: Kind::Document,
+                    place: String::new(),
+                    message: format!(
+                        "There is no Cluster document named {name} at revision {revision}, so it is not known which \
+                         apps this cluster runs. Nothing is changed until there is one."
+                    ),
+                });
+            }
+        }
+    }
+    snapshot
+}
+
+fn of_document(error: &SpecError) -> Problem {
+    let message = match error.field.as_str() {
+        "" => error.message.clone(),
+        field => format!("{field}: {}", error.message),
+    };
+    Problem {
+        kind: Kind::Document,
+        place: format!("{}:{}:{}", error.file, error.line, error.column),
+        message,
+    }
+}
+
+/// Apps that ask for something this agent cannot do. Doing only the rest would be worse than nothing:
+/// an ignored `serviceAccount` has too many rights, an ignored `ignoreDifferences` starts a fight.
+fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem>)> {
+    let refuse = |app: &Located<App>, field: &str| Problem {
+        kind: Kind::Document,
+        place: app.place(),
+        message: format!(
+            "This version of the agent cannot do what {field} asks for; remove it or update the agent."
+        ),
+    };
+    catalog
+        .apps_for(cluster)
+        .into_iter()
+        .filter_map(|app| {
+            let spec = &app.value.spec;
+            let fields = [
+                ("spec.source.repo", spec.source.repo.is_some()),
+                ("spec.sync.serviceAccount", spec.sync.service_account.is_some()),
+                ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
+                ("spec.dependsOn", !spec.depends_on.is_empty()),
+                ("spec.health", !spec.health.is_empty()),
+            ];
+            let problems: Vec<_> =
+                fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field)).collect();
+            (!problems.is_empty()).then(|| (app.value.name().to_string(), problems))
+        })
+        .collect()
+}
+
+fn options(app: &App) -> Options {
+    let sync = &app.spec.sync;
+    let backoff = &sync.retry.backoff;
+    let longest = backoff.max_duration.into();
+    Options {
+        namespace: app.spec.namespace.as_ref().map(ToString::to_string),
+        prune: sync.prune,
+        self_heal: sync.self_heal,
+        suspend: sync.suspend,
+        retry: Retry {
+            limit: sync.retry.limit,
+            first: backoff.duration.into(),
+            factor: backoff.factor,
+            longest,
+            last: longest,
+        },
+    }
+}
+
+fn wanted(
+    mirror: &Mirror,
+    revision: &Revision,
+    app: &Located<App>,
+    cluster: &Cluster,
+    delivered: &mut Delivered,
+) -> Wanted {
+    let name = app.value.name().to_string();
+    let options = options(&app.value);
+    let broken =
+        |kind, place: String, message: String| Content::Broken(vec![Problem { kind, place, message }]);
+    let path = match app.value.source_path(cluster) {
+        Ok(path) => path,
+        Err(error) => {
+            delivered.remove(&name);
+            let content = broken(Kind::Document, app.place(), format!("spec.source.path: {error}"));
+            return Wanted { options, path: String::new(), content };
+        }
+    };
+    let files = match mirror.read(revision, &path, &ReadLimits::default()) {
+        Ok(tree) => tree.into_files(),
+        Err(error) => {
+            delivered.remove(&name);
+            let content =
+                broken(Kind::Render, path.clone(), format!("{error}. Its objects stay as they are."));
+            return Wanted { options, path, content };
+        }
+    };
+    let found = content_digest(&options, &path, &files);
+    if delivered.get(&name) == Some(&found) {
+        return Wanted { options, path, content: Content::Unchanged };
+    }
+    delivered.insert(name, found);
+    // A file that makes the renderer panic is that app's problem, not the agent's.
+    let content = catch_unwind(AssertUnwindSafe(|| render_app(&files, &path))).unwrap_or_else(|_| {
+        broken(
+            Kind::Render,
+            path.clone(),
+            "The manifests could not be rendered: the renderer failed.".to_owned(),
+        )
+    });
+    Wanted { options, path, content }
+}
+
+fn content_digest(options: &Options, path: &str, files: &BTreeMap<String, Vec<u8>>) -> Digest {
+    let options = format!("{options:?}");
+    let head = [options.as_bytes(), path.as_bytes()];
+    let files = files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]);
+    digest(head.into_iter().chain(files))
+}
+
+fn render_app(files: &BTreeMap<String, Vec<u8>>, path: &str) -> Content {
+    match render(files, path, &Limits::default()) {
+        Ok(objects) if objects.is_empty() => Content::Broken(vec![Problem {
+            kind: Kind::Render,
+            place: path.to_owned(),
+            message:
+                "There is no manifest in this directory. Objects applied before stay as they are; to delete \
+                      them all, remove the App document."
+                    .to_owned(),
+        }]),
+        Ok(objects) => {
+            let mut names: BTreeMap<String, Arc<str>> = BTreeMap::new();
+            let manifests = objects.into_iter().map(|object| {
+                let file = names.entry(object.file).or_insert_with_key(|name| name.as_str().into());
+                Manifest { value: object.value, place: place(file, object.line) }
+            });
+            Content::Rendered(manifests.collect())
+        }
+        Err(errors) => Content::Broken(
+            errors
+                .0
+                .into_iter()
+                .map(|error| Problem {
+                    kind: Kind::Render,
+                    place: match (error.line, error.column) {
+                        (0, _) => error.file,
+                        (line, 0) => format!("{}:{line}", error.file),
+                        (line, column) => format!("{}:{line}:{column}", error.file),
+                    },
+                    message: error.message,
+                })
+                .collect(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str =
+        "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: {name: dev, labels: {env: dev}}\n";
+
+    fn app(name: &str, more: &str) -> String {
+        format!(
+            "apiVersion: muster.dev/v1alpha1\nkind: App\nmetadata: {{name: {name}}}\nspec:\n  \
+             clusters: {{matchLabels: {{env: dev}}}}\n  source: {{path: apps/{name}}}\n{more}"
+        )
+    }
+
+    fn load(files: &[(&str, &str)]) -> Catalog {
+        Catalog::load(files.iter().map(|(path, text)| (*path, text.as_bytes())))
+    }
+
+    fn dev() -> ClusterName {
+        "dev".parse().unwrap()
+    }
+
+    #[test]
+    fn a_broken_app_is_held_and_the_rest_is_complete() {
+        let broken = app("web", "  prune: yes\n");
+        let catalog = load(&[("c.yaml", CLUSTER), ("web.yaml", &broken), ("api.yaml", &app("api", ""))]);
+        let snapshot = select(&catalog, &dev(), "abc");
+        assert!(snapshot.complete && snapshot.problems.is_empty());
+        assert_eq!(snapshot.held.keys().collect::<Vec<_>>(), ["web"]);
+        assert!(snapshot.held["web"][0].place.starts_with("web.yaml:"), "{:?}", snapshot.held);
+    }
+
+    #[test]
+    fn without_its_cluster_document_nothing_counts_as_removed() {
+        let snapshot = select(&load(&[("api.yaml", &app("api", ""))]), &dev(), "abc");
+        assert!(!snapshot.complete);
+        assert!(snapshot.problems[0].message.contains("no Cluster document named dev"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_field() {
+        let catalog = load(&[
+            ("c.yaml", CLUSTER),
+            ("web.yaml", &app("web", "  namespace: a\n  sync: {serviceAccount: x}\n")),
+        ]);
+        assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
+        let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].1[0].message.contains("spec.sync.serviceAccount"));
+    }
+}

@@ -1,0 +1,81 @@
+//! What is kept of an object seen in the cluster?
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::APP_LABEL;
+use crate::applyset::PART_OF;
+use crate::drift::our_fields;
+use crate::health::{self, Health};
+use crate::object::{ObjectKey, Resource, text};
+
+/// One object as the server gave it. The body goes as soon as it has been compared.
+#[derive(Clone, Debug)]
+pub(crate) struct Observation {
+    pub(crate) key: ObjectKey,
+    pub(crate) seen: Seen,
+    /// App its label names; empty when it has none.
+    pub(crate) app: String,
+    pub(crate) body: Value,
+}
+
+/// The part of an observation that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) uid: Box<str>,
+    /// Versions grow; 0 when the server's cannot be read as a number.
+    pub(crate) version: u64,
+    /// Id of the ApplySet its label names; empty when it has none.
+    pub(crate) part_of: Box<str>,
+    /// Whether our manager has applied it. Labels alone prove nothing: controllers copy them, as the
+    /// EndpointSlice of a Service shows.
+    pub(crate) applied_by_us: bool,
+    pub(crate) deleting: bool,
+    pub(crate) health: Health,
+}
+
+impl Observation {
+    /// Reads an object.
+    pub(crate) fn of(resource: &Arc<Resource>, body: Value) -> Observation {
+        let kind = &resource.gvk.group_kind;
+        let meta = |name| text(&body, &["metadata", name]);
+        let label = |name| text(&body, &["metadata", "labels", name]);
+        Observation {
+            key: ObjectKey::new(kind.clone(), meta("namespace"), meta("name")),
+            app: label(APP_LABEL).to_owned(),
+            seen: Seen {
+                resource: resource.clone(),
+                uid: meta("uid").into(),
+                version: meta("resourceVersion").parse().unwrap_or(0),
+                part_of: label(PART_OF).into(),
+                applied_by_us: our_fields(&body).is_some(),
+                deleting: !meta("deletionTimestamp").is_empty(),
+                health: health::of(kind, &body),
+            },
+            body,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Gvk;
+    use serde_json::json;
+
+    #[test]
+    fn labels_without_our_apply_are_not_ours() {
+        let gvk = Gvk::new("discovery.k8s.io", "v1", "EndpointSlice");
+        let resource = Arc::new(Resource { gvk, plural: "endpointslices".to_owned(), namespaced: true });
+        let body = json!({"metadata": {
+            "name": "web-x", "namespace": "demo", "uid": "u", "resourceVersion": "12",
+            "labels": {APP_LABEL: "web", PART_OF: "applyset-a-v1"},
+            "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {}}],
+        }});
+        let observation = Observation::of(&resource, body);
+        assert_eq!((observation.app.as_str(), observation.seen.version), ("web", 12));
+        assert!(!observation.seen.applied_by_us && !observation.seen.deleting);
+        assert_eq!(observation.key.to_string(), "EndpointSlice.discovery.k8s.io/demo/web-x");
+    }
+}
