@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_yaml::{DuplicateKeys, Node, Value};
+use muster_yaml::{Keys, Node, Value};
 
 use crate::{Limits, RenderError};
 
@@ -87,7 +87,7 @@ pub(crate) fn read_file(
     errors: &mut Vec<RenderError>,
 ) {
     for part in muster_yaml::parts(bytes, &limits.yaml) {
-        let node = part.and_then(|part| part.read(DuplicateKeys::LastWins, &limits.yaml));
+        let node = part.and_then(|part| part.read(Keys::AsKubectl, &limits.yaml));
         match node {
             Ok(Some(node)) => read_node(file, node, 0, objects, errors),
             Ok(None) => {}
@@ -132,6 +132,13 @@ fn read_node(
         }
         return;
     }
+    if header.is_list && header.item_kind.is_empty() {
+        return match node.get("items").map(|items| &items.value) {
+            Some(Value::Null) => {}
+            Some(_) => fail(node.at, "the items of a List must be a list"),
+            None => fail(node.at, "a List has items; this one has none"),
+        };
+    }
     match check_metadata(&node) {
         Ok(()) => {
             let line = node.at.line;
@@ -159,18 +166,19 @@ fn header(node: &Node) -> Result<Header, Problem> {
     Ok(Header { group, item_kind, is_list: kind.ends_with("List"), api_version: api_version.to_owned() })
 }
 
-/// Items of a typed list may leave out what the list already says.
+/// Items of a typed list may leave out both of what the list already says, as in kubectl.
 fn complete_item(item: &mut Node, list: &Header) {
     if list.item_kind.is_empty() {
         return;
     }
     let at = item.at;
     let Value::Mapping(entries) = &mut item.value else { return };
+    if entries.iter().any(|entry| entry.key == "kind" || entry.key == "apiVersion") {
+        return;
+    }
     for (key, text) in [("kind", &list.item_kind), ("apiVersion", &list.api_version)] {
-        if !entries.iter().any(|entry| entry.key == key) {
-            let value = Node { at, value: Value::String(text.clone()) };
-            entries.insert(0, muster_yaml::Entry { at, key: key.to_owned(), value });
-        }
+        let value = Node { at, value: Value::String(text.clone()) };
+        entries.insert(0, muster_yaml::Entry { at, key: key.to_owned(), value });
     }
 }
 

@@ -5,13 +5,13 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::names::{NameError, shown};
+use crate::names::{NameError, deserialize_from_text, shown};
 
 const PERCENT_PATTERN: &str = "^(100|[0-9]{1,2})%$";
 
 /// A share from `0%` to `100%`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Percentage(u8);
 
 impl Percentage {
@@ -40,13 +40,7 @@ impl FromStr for Percentage {
     }
 }
 
-impl TryFrom<String> for Percentage {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
+deserialize_from_text!(Percentage, "a percentage such as `10%`");
 
 impl From<Percentage> for String {
     fn from(percentage: Percentage) -> String {

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use muster_yaml::Mark;
+
 use crate::{
     App, AppName, Cluster, ClusterName, Document, Fleet, Kind, Located, SpecError, TrackName, WaveName,
     WavePin,
@@ -35,13 +37,17 @@ impl Catalog {
     pub fn load<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Catalog {
         let mut catalog = Catalog::default();
         let mut found: BTreeMap<(Kind, String), Vec<Located<Document>>> = BTreeMap::new();
+        let mut dependencies = BTreeMap::new();
         for (file, bytes) in files {
             if !is_manifest(file) {
                 continue;
             }
             let parsed = parse_file(file, bytes);
             catalog.errors.extend(parsed.errors);
-            for document in parsed.documents {
+            for (document, marks) in parsed.documents.into_iter().zip(parsed.dependencies) {
+                if document.value.kind() == Kind::App {
+                    dependencies.insert(document.value.name().to_owned(), marks);
+                }
                 let kind = document.value.kind();
                 // There is one fleet, whatever its name.
                 let name = if kind == Kind::Fleet { String::new() } else { document.value.name().to_owned() };
@@ -58,7 +64,7 @@ impl Catalog {
                 None => {}
             }
         }
-        catalog.check_dependencies();
+        catalog.check_dependencies(&dependencies);
         catalog.errors.sort_by(|one, other| {
             (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
         });
@@ -141,7 +147,7 @@ impl Catalog {
     }
 
     /// Refuses apps that depend on an app that is not there, or on themselves by way of others.
-    fn check_dependencies(&mut self) {
+    fn check_dependencies(&mut self, marks: &BTreeMap<String, Vec<Mark>>) {
         let known: BTreeSet<&str> = self
             .apps
             .keys()
@@ -164,10 +170,12 @@ impl Catalog {
         }
         for (name, index, message) in refused {
             let Some(app) = self.apps.get(&name) else { continue };
+            let app_at = Mark { line: app.line, column: app.column };
+            let at = marks.get(name.as_str()).and_then(|marks| marks.get(index)).copied().unwrap_or(app_at);
             self.errors.push(SpecError {
                 file: app.file.clone(),
-                line: app.line,
-                column: app.column,
+                line: at.line,
+                column: at.column,
                 field: depends_on(index),
                 message,
                 document: Some((Kind::App.to_string(), name.to_string())),

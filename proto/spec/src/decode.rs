@@ -138,17 +138,17 @@ impl de::Error for Error {
         let found_text = found_text(found);
         let hint = match found {
             Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
-                if expected.to_string().contains("string") =>
+                if expected.to_string() == "a string" =>
             {
                 "; put it in quotes"
             }
             _ => "",
         };
-        Error::new(format!("expected {expected}, found {found_text}{hint}"))
+        Error::new(format!("expected {}, found {found_text}{hint}", expected_text(expected)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Error::new(format!("expected {expected}, found {}", found_text(found)))
+        Error::new(format!("expected {}, found {}", expected_text(expected), found_text(found)))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -166,6 +166,16 @@ impl de::Error for Error {
         let mut error = Error::new("this field is required".to_owned());
         error.missing = Some(field.to_owned());
         error
+    }
+}
+
+/// What serde calls by the names of Rust's types, in the words of YAML.
+fn expected_text(expected: &dyn Expected) -> String {
+    match expected.to_string().as_str() {
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a mapping".to_owned(),
+        "u32" => "a whole number from 0 on".to_owned(),
+        other => other.to_owned(),
     }
 }
 

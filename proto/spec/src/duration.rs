@@ -3,16 +3,16 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::names::{NameError, shown};
+use crate::names::{NameError, deserialize_from_text, shown};
 
 /// A length of time as Go and Prometheus write it: whole numbers with the units `w`, `d`, `h`, `m`,
 /// `s` and `ms`, largest first, each at most once: `3m`, `1h30m`, `250ms`. At most ten years.
 ///
 /// Written back in its one canonical form, which stops at hours: `90s` is `1m30s`, `1d` is `24h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(into = "String")]
 pub struct Duration {
     millis: u64,
 }
@@ -97,13 +97,7 @@ impl FromStr for Duration {
     }
 }
 
-impl TryFrom<String> for Duration {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
+deserialize_from_text!(Duration, "a duration such as `3m` or `1h30m`");
 
 impl From<Duration> for String {
     fn from(duration: Duration) -> String {

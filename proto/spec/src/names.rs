@@ -60,6 +60,32 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Deserialises a text by its `FromStr`, saying what was expected where there is no text.
+macro_rules! deserialize_from_text {
+    ($name:ident, $expected:literal) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+
+                impl serde::de::Visitor<'_> for Visitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Visitor)
+            }
+        }
+    };
+}
+pub(crate) use deserialize_from_text;
+
 /// A checked text: conversions, display, serde by `TryFrom<String>` and a JSON schema.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $check:expr, { $($schema:tt)* }) => {

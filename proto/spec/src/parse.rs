@@ -3,7 +3,7 @@
 //! A fleet repository also holds manifests, charts and templates. Only what claims to be a
 //! document of `muster.dev` is judged here; everything else is skipped, parsable or not.
 
-use muster_yaml::{DuplicateKeys, Limits, Mark, Node, Part};
+use muster_yaml::{Keys, Limits, Mark, Node, Part};
 use serde::Deserialize;
 
 use crate::{
@@ -23,6 +23,8 @@ pub struct Parsed {
     pub documents: Vec<Located<Document>>,
     /// What is wrong with the others.
     pub errors: Vec<SpecError>,
+    /// Where each document's `spec.dependsOn` names its apps, for errors found only later.
+    pub(crate) dependencies: Vec<Vec<Mark>>,
 }
 
 /// Reads the documents of one file, YAML or JSON. `file` is its path for messages.
@@ -69,12 +71,12 @@ fn parse_part(file: &str, part: &Part<'_>, parsed: &mut Parsed) {
     if !part.text.contains(GROUP) {
         return;
     }
-    let root = match part.read(DuplicateKeys::Refuse, &LIMITS) {
+    let root = match part.read(Keys::Strict, &LIMITS) {
         Ok(Some(root)) => root,
         Ok(None) => return,
         Err(error) => {
             // A key given twice elsewhere is not ours to judge; ask again the lenient way.
-            let identity = match part.read(DuplicateKeys::LastWins, &LIMITS) {
+            let identity = match part.read(Keys::AsKubectl, &LIMITS) {
                 Ok(Some(root)) if group_of(&root) => identity(&root),
                 Ok(_) => return,
                 Err(_) if claims_group(&part.text) => guess_identity(&part.text),
@@ -88,12 +90,11 @@ fn parse_part(file: &str, part: &Part<'_>, parsed: &mut Parsed) {
         return;
     }
     match parse_root(&root) {
-        Ok(document) => parsed.documents.push(Located {
-            value: document,
-            file: file.to_owned(),
-            line: root.at.line,
-            column: root.at.column,
-        }),
+        Ok(document) => {
+            let (line, column) = (root.at.line, root.at.column);
+            parsed.documents.push(Located { value: document, file: file.to_owned(), line, column });
+            parsed.dependencies.push(dependency_marks(&root));
+        }
         Err(problems) => {
             let identity = identity(&root);
             parsed.errors.extend(
@@ -194,6 +195,13 @@ fn spec_error(
     document: Option<(String, String)>,
 ) -> SpecError {
     SpecError { file: file.to_owned(), line: at.line, column: at.column, field, message, document }
+}
+
+fn dependency_marks(root: &Node) -> Vec<Mark> {
+    match root.get("spec").and_then(|spec| spec.get("dependsOn")).map(|node| &node.value) {
+        Some(muster_yaml::Value::Sequence(items)) => items.iter().map(|item| item.at).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The way to `spec.dependsOn[index]`, for errors found only when all documents are known.

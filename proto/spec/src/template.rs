@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     Cluster,
-    names::{NameError, shown},
+    names::{NameError, deserialize_from_text, shown},
 };
 
 /// Longest path, before and after filling in, in bytes.
@@ -16,8 +16,8 @@ const PATH_BYTES_MAX: usize = 1024;
 const FIELDS: &str = "cluster.name, cluster.labels.KEY or cluster.values.KEY.KEY";
 
 /// A path in a repository with places to fill in from a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct PathTemplate {
     text: String,
     pieces: Vec<Piece>,
@@ -197,13 +197,7 @@ impl FromStr for PathTemplate {
     }
 }
 
-impl TryFrom<String> for PathTemplate {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
+deserialize_from_text!(PathTemplate, "a path such as `apps/web`");
 
 impl From<PathTemplate> for String {
     fn from(template: PathTemplate) -> String {

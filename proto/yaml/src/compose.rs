@@ -11,13 +11,14 @@ use std::collections::HashMap;
 use crate::{Entry, Error, Limits, Mark, Node, Value, number, scalar};
 use raw::{Content, Raw, Tree};
 
-/// What a key that appears twice in one mapping means.
+/// What keys a mapping may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DuplicateKeys {
-    /// The later value stands, as `kubectl -f` has it.
-    LastWins,
-    /// An error at the later key.
-    Refuse,
+pub enum Keys {
+    /// As `kubectl -f` has it: of a key given twice the later value stands, and numbers and booleans
+    /// (`1`, `on`, `y`) become text (`"1"`, `"true"`).
+    AsKubectl,
+    /// A key given twice and a key that is not a string are errors.
+    Strict,
 }
 
 /// What a copied value costs besides its text: about the memory of one node.
@@ -29,19 +30,19 @@ const INDEX_FROM: usize = 16;
 pub(crate) fn document(
     text: &str,
     first_line: usize,
-    duplicates: DuplicateKeys,
+    keys: Keys,
     limits: &Limits,
 ) -> Result<Option<Node>, Error> {
     let Some(tree) = raw::read(text, first_line, limits)? else {
         return Ok(None);
     };
-    let mut composer = Composer { tree: &tree, duplicates, limits, expanding: Vec::new(), alias_bytes: 0 };
+    let mut composer = Composer { tree: &tree, keys, limits, expanding: Vec::new(), alias_bytes: 0 };
     composer.node(tree.root, 1).map(Some)
 }
 
 struct Composer<'t> {
     tree: &'t Tree,
-    duplicates: DuplicateKeys,
+    keys: Keys,
     limits: &'t Limits,
     /// The aliases being copied right now, outermost first.
     expanding: Vec<usize>,
@@ -132,7 +133,7 @@ impl<'t> Composer<'t> {
             let (at, text) = self.key(*key)?;
             let value = self.node(*value, depth + 1)?;
             let entry = Entry { at, key: text, value };
-            into.put(entry, merging, self.duplicates)?;
+            into.put(entry, merging, self.keys)?;
         }
         Ok(())
     }
@@ -147,6 +148,10 @@ impl<'t> Composer<'t> {
             Content::Scalar { tag, plain, text } => {
                 let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone());
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
+                if self.keys == Keys::Strict && !matches!(resolved, scalar::Resolved::Text(_)) {
+                    let message = format!("the key {text} is not a string to YAML 1.1; put it in quotes");
+                    return Err(Error::new(raw.at, message));
+                }
                 let text = scalar::key(resolved).map_err(|message| Error::new(raw.at, message))?;
                 Ok((raw.at, text))
             }
@@ -231,14 +236,9 @@ impl Mapping {
     }
 
     /// Puts an entry, which came through a merge key or not.
-    pub(crate) fn put(
-        &mut self,
-        entry: Entry,
-        merging: bool,
-        duplicates: DuplicateKeys,
-    ) -> Result<(), Error> {
+    pub(crate) fn put(&mut self, entry: Entry, merging: bool, keys: Keys) -> Result<(), Error> {
         if let Some(found) = self.find(&entry.key) {
-            if duplicates == DuplicateKeys::Refuse && !merging && !self.merged[found] {
+            if keys == Keys::Strict && !merging && !self.merged[found] {
                 let Entry { at: earlier, key, .. } = &self.entries[found];
                 let message = format!("the key `{key}` is already given at {earlier}; remove one of the two");
                 return Err(Error::new(entry.at, message));

@@ -3,24 +3,19 @@
 //! JSON is read by a reader of its own, as in kubectl: its strings and numbers follow JSON's rules
 //! (`\/`, pairs of `\u` escapes, tabs between values), which YAML's do not cover.
 
-use crate::{DuplicateKeys, Entry, Error, Limits, Mark, Node, Value, compose::Mapping, number};
+use crate::{Entry, Error, Keys, Limits, Mark, Node, Value, compose::Mapping, number};
 
 /// The length in bytes of the JSON value at the beginning of the text.
 pub(crate) fn length(text: &str, limits: &Limits) -> Result<usize, Error> {
-    let mut cursor = Cursor::new(text, DuplicateKeys::LastWins, limits.depth_max);
+    let mut cursor = Cursor::new(text, Keys::AsKubectl, limits.depth_max);
     cursor.measuring = true;
     cursor.value(1)?;
     Ok(cursor.offset)
 }
 
 /// Reads the JSON value at the beginning of the text, which begins at line `line` of its file.
-pub(crate) fn document(
-    text: &str,
-    line: usize,
-    duplicates: DuplicateKeys,
-    limits: &Limits,
-) -> Result<Node, Error> {
-    let mut cursor = Cursor::new(text, duplicates, limits.depth_max);
+pub(crate) fn document(text: &str, line: usize, keys: Keys, limits: &Limits) -> Result<Node, Error> {
+    let mut cursor = Cursor::new(text, keys, limits.depth_max);
     cursor.value(1).map_err(|error| error.below(line))
 }
 
@@ -29,15 +24,15 @@ struct Cursor<'t> {
     offset: usize,
     line: usize,
     line_start: usize,
-    duplicates: DuplicateKeys,
+    keys: Keys,
     depth_max: usize,
     /// Only the syntax counts: a number out of range is JSON all the same.
     measuring: bool,
 }
 
 impl<'t> Cursor<'t> {
-    fn new(text: &'t str, duplicates: DuplicateKeys, depth_max: usize) -> Self {
-        Cursor { text, offset: 0, line: 1, line_start: 0, duplicates, depth_max, measuring: false }
+    fn new(text: &'t str, keys: Keys, depth_max: usize) -> Self {
+        Cursor { text, offset: 0, line: 1, line_start: 0, keys, depth_max, measuring: false }
     }
 
     fn at(&self) -> Mark {
@@ -105,7 +100,7 @@ impl<'t> Cursor<'t> {
                 return self.fail("expected a colon behind the key");
             }
             let entry = Entry { at, value: self.value(depth + 1)?, key };
-            mapping.put(entry, false, self.duplicates)?;
+            mapping.put(entry, false, self.keys)?;
             self.skip_space();
             if self.take(b'}') {
                 return Ok(Value::Mapping(mapping.entries));

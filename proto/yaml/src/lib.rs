@@ -25,7 +25,7 @@ mod scan;
 mod split;
 mod write;
 
-pub use compose::DuplicateKeys;
+pub use compose::Keys;
 pub use node::{Entry, Mark, Node, Value};
 pub use split::{Part, Syntax, parts};
 pub use write::to_yaml;

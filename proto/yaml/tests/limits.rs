@@ -1,17 +1,14 @@
 //! Does every limit hold, and do errors say where?
 
-use muster_yaml::{DuplicateKeys, Error, Limits, Node};
+use muster_yaml::{Error, Keys, Limits, Node};
 
-fn read_with(text: &str, limits: &Limits, duplicates: DuplicateKeys) -> Result<Vec<Node>, Error> {
+fn read_with(text: &str, limits: &Limits, keys: Keys) -> Result<Vec<Node>, Error> {
     let parts = muster_yaml::parts(text.as_bytes(), limits);
-    parts
-        .into_iter()
-        .filter_map(|part| part.and_then(|part| part.read(duplicates, limits)).transpose())
-        .collect()
+    parts.into_iter().filter_map(|part| part.and_then(|part| part.read(keys, limits)).transpose()).collect()
 }
 
 fn error(text: &str) -> String {
-    read_with(text, &Limits::default(), DuplicateKeys::Refuse).expect_err(text).to_string()
+    read_with(text, &Limits::default(), Keys::Strict).expect_err(text).to_string()
 }
 
 #[test]
@@ -23,7 +20,7 @@ fn a_billion_laughs_stop_early() {
     }
     assert!(error(&text).contains("expand to more than 16777216 bytes"), "{}", error(&text));
     let merges = text.replace("[*", "[{<<: [*").replace("]\n", "]}]\n").replacen("]}]\n", "]\n", 1);
-    assert!(read_with(&merges, &Limits::default(), DuplicateKeys::LastWins).is_err());
+    assert!(read_with(&merges, &Limits::default(), Keys::AsKubectl).is_err());
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 40].join(", "));
     assert!(error(&long).contains("expand to more than"), "{}", error(&long));
 }
@@ -33,7 +30,7 @@ fn depth_is_limited_in_every_form() {
     let forms =
         ["[".repeat(5000), "{a: ".repeat(5000), "- ".repeat(5000), "? ".repeat(5000), "{\"a\":".repeat(5000)];
     for text in forms {
-        assert!(read_with(&text, &Limits::default(), DuplicateKeys::LastWins).is_err(), "{}", &text[..10]);
+        assert!(read_with(&text, &Limits::default(), Keys::AsKubectl).is_err(), "{}", &text[..10]);
     }
     assert!(error(&"[".repeat(5000)).contains("deeper than 128 levels"));
 }
@@ -41,11 +38,10 @@ fn depth_is_limited_in_every_form() {
 #[test]
 fn bytes_and_documents_are_limited() {
     let limits = Limits { bytes_max: 10, documents_max: 2, ..Limits::default() };
-    let error = read_with("a: 1234567890", &limits, DuplicateKeys::LastWins).expect_err("too long");
+    let error = read_with("a: 1234567890", &limits, Keys::AsKubectl).expect_err("too long");
     assert_eq!(error.to_string(), "line 1 column 1: the file has 13 bytes; 10 are allowed");
     let limits = Limits { bytes_max: 100, ..limits };
-    let error =
-        read_with("a: 1\n---\nb: 1\n---\nc: 1\n", &limits, DuplicateKeys::LastWins).expect_err("too many");
+    let error = read_with("a: 1\n---\nb: 1\n---\nc: 1\n", &limits, Keys::AsKubectl).expect_err("too many");
     assert!(error.to_string().contains("more than 2 documents"), "{error}");
 }
 
@@ -53,7 +49,7 @@ fn bytes_and_documents_are_limited() {
 fn errors_name_line_and_column() {
     let cases = [
         ("a: 1\nb: [1, 2\n", "line 3 column 1: expected a comma or a closing bracket"),
-        ("a: 1\nb: *x\n", "line 2 column 4: the alias *x names no anchor before it"),
+        ("a: 1\nb: *x\n", "line 2 column 4: this alias (*) names no anchor before it"),
         ("# c\n---\na: 1\n---\n\nb: {{ x }}\n", "line 6 column 5: a key is a list or a mapping"),
         ("a: 1\nb: 2\na: 3\n", "line 3 column 1: the key `a` is already given at line 1 column 1"),
         ("{\"a\": 1,\n \"a\": 2}", "line 2 column 2: the key `a` is already given at line 1 column 2"),
@@ -63,6 +59,7 @@ fn errors_name_line_and_column() {
         ("a: 1\n--- b\n", "line 2 column 1: only a comment may follow the separator"),
         ("é: @a\n", "line 1 column 4: found a character that cannot begin a value"),
         ("a: b: c\n", "line 1 column 5: a second colon"),
+        ("a: 1\nyes: 1\n", "line 2 column 1: the key yes is not a string to YAML 1.1; put it in quotes"),
         ("a: !!int x\n", "line 1 column 10: the value is not what its tag !!int says"),
         ("a: .inf\n", "line 1 column 4: JSON has no infinities"),
     ];
@@ -75,7 +72,7 @@ fn errors_name_line_and_column() {
 #[test]
 fn values_know_where_they_stand() {
     let text = "# c\n---\na:\n- x: 1\n  z: [2,\n    3]\n";
-    let nodes = read_with(text, &Limits::default(), DuplicateKeys::Refuse).expect("reads");
+    let nodes = read_with(text, &Limits::default(), Keys::Strict).expect("reads");
     let item = match &nodes[0].get("a").expect("has a").value {
         muster_yaml::Value::Sequence(items) => &items[0],
         other => panic!("{other:?}"),
@@ -92,7 +89,7 @@ fn a_long_file_is_read_in_linear_time() {
     for number in 0..20_000 {
         text.push_str(&format!("key-{number}: {{a: [1, 2], b: \"text\"}}\n"));
     }
-    let nodes = read_with(&text, &Limits::default(), DuplicateKeys::Refuse).expect("reads");
+    let nodes = read_with(&text, &Limits::default(), Keys::Strict).expect("reads");
     assert_eq!(nodes.len(), 1);
 }
 
@@ -102,6 +99,12 @@ fn no_error_quotes_a_value() {
     let texts = [
         format!("a: {secret}: x\n"),
         format!("a: \"{secret}\\d\"\n"),
+        format!("a: *{secret}\n"),
+        format!("a: &{secret}$\n"),
+        format!("a: !{secret}!x y\n"),
+        format!("a: !{secret}{{\n"),
+        format!("a: %{secret}\n"),
+        format!("%{secret}\n"),
         format!("a: !!int {secret}\n"),
         format!("a: \"{secret}\n"),
         format!("a: !!binary {secret}%\n"),

@@ -138,7 +138,8 @@ impl Reader<'_> {
                     );
                 }
                 Kind::TagDirective { handle, prefix } => {
-                    if self.tags.insert(handle, prefix).is_some() {
+                    let earlier = self.tags.insert(handle, prefix);
+                    if earlier.is_some() {
                         return self.fail(token.at, "this handle already has a %TAG directive");
                     }
                 }
@@ -224,7 +225,11 @@ impl Reader<'_> {
         };
         match self.anchors.get(&name) {
             Some(target) => Ok(self.add(token.at, None, Content::Alias(*target))),
-            None => self.fail(token.at, format!("the alias *{name} names no anchor before it")),
+            // Without the name: what stands here may be a password that lacks its quotes.
+            None => self.fail(
+                token.at,
+                "this alias (*) names no anchor before it; put a value that begins with * in quotes",
+            ),
         }
     }
 
