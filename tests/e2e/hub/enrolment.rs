@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use muster_hub::authority::hex;
+use muster_hub::record::{Change, Record};
+use muster_hub::store::{SledStore, Store as _};
+use muster_hub::tokens::{Presented, Table};
 use muster_tests::wait;
 use tonic::Code;
 
@@ -57,24 +61,47 @@ async fn bad_tokens_are_refused_with_a_named_reason_and_cost_nothing() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused() {
+    let mut hub = Hub::start().await;
+    // The shortest life is a minute: a token that was made earlier is put into the store of the stopped hub.
+    hub.program.terminate(DEADLINE).await.unwrap();
+    let fingerprint = ring::digest::digest(&ring::digest::SHA256, &hub.ca);
+    let fingerprint = hex(fingerprint.as_ref());
+    let hour = Duration::from_secs(3_600);
+    let mut table = Table::restore(Vec::new(), fingerprint.clone());
+    let mut changes = Vec::new();
+    let mut made = |id: u8, ago: u32| {
+        let presented = Presented::new([id; 8], [7; 32], &fingerprint);
+        let made_at = jiff::Timestamp::now() - hour * ago;
+        let token = table.create(&presented, "prod".parse().unwrap(), hour, 1, made_at).unwrap();
+        changes.push(Change::Put(Record::Token(token)));
+        presented.reveal()
+    };
+    let (expired, current) = (made(1, 2), made(2, 0));
+    SledStore::open(&hub.store()).unwrap().append(&changes).unwrap();
+    hub.restart().await;
+    let refused = hub.enrol(&expired, "prod").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+    assert!(hub.program.log().contains("reason=expired"));
+    hub.enrol(&current, "prod").await.unwrap();
+}
+
+#[tokio::test]
+async fn tokens_live_from_a_minute_to_thirty_days() {
     let hub = Hub::start().await;
-    // The shortest life is a minute, too long for a test: the store is written as if it were over.
-    let token = hub.token("prod", 1).await;
-    let expires = token.info.unwrap().expires_at.unwrap().seconds;
-    assert!(expires > 0);
     let request = |seconds| v1::CreateTokenRequest {
         cluster: "prod".into(),
         ttl: Some(prost_types::Duration { seconds, nanos: 0 }),
         uses: 1,
     };
     let mut tokens = hub.tokens().await;
-    for seconds in [0, -5, 59, 31 * 24 * 3600] {
+    for seconds in [0, -5, 59, 30 * 24 * 3600 + 1] {
         let refused = tokens.create_token(request(seconds)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{seconds}");
     }
-    let shortest = tokens.create_token(request(60)).await.unwrap().into_inner().info.unwrap();
-    let life = shortest.expires_at.unwrap().seconds - shortest.created_at.unwrap().seconds;
-    assert_eq!(life, 60);
+    for seconds in [60, 30 * 24 * 3600] {
+        let made = tokens.create_token(request(seconds)).await.unwrap().into_inner().info.unwrap();
+        assert_eq!(made.expires_at.unwrap().seconds - made.created_at.unwrap().seconds, seconds);
+    }
 }
 
 #[tokio::test]
