@@ -1,0 +1,191 @@
+//! Who is this cluster, to the hub?
+//!
+//! A key pair made here, a certificate of the hub's CA that names the cluster, and that CA. Whether one
+//! can still be used is decided from what it says and the time alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use super::pin::Fingerprint;
+
+/// What comes before the cluster's name in a certificate.
+const CLUSTER: &str = "spiffe://muster/cluster/";
+
+/// A key pair that has no certificate yet.
+pub(super) struct Key(KeyPair);
+
+impl Key {
+    /// ECDSA P-256.
+    pub(super) fn generate() -> Result<Self, String> {
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// PKCS#10, DER. It names nobody: the hub writes its own names.
+    pub(super) fn request(&self) -> Result<Vec<u8>, String> {
+        let params = CertificateParams::default();
+        let request = params.serialize_request(&self.0).map_err(|error| error.to_string())?;
+        Ok(request.der().to_vec())
+    }
+}
+
+/// A certificate with its key, and the CA it is from.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    certificate: CertificateDer<'static>,
+    ca: CertificateDer<'static>,
+    /// PKCS#8.
+    key: Vec<u8>,
+    /// As the certificate names it.
+    pub(super) cluster: String,
+    pub(super) not_before: Timestamp,
+    pub(super) not_after: Timestamp,
+}
+
+// Written by hand so that the key cannot get into a log.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Identity")
+            .field("cluster", &self.cluster)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Puts together what the hub answered and the key that was kept here.
+    pub(super) fn new(certificate: Vec<u8>, ca: Vec<u8>, key: &Key) -> Result<Self, String> {
+        Self::read(certificate.into(), ca.into(), key.0.serialize_der())
+    }
+
+    /// Reads what [`Self::to_pem`] wrote.
+    pub(super) fn from_pem(certificate: &[u8], key: &[u8], ca: &[u8]) -> Result<Self, String> {
+        let pem = |what: &str, pem: &[u8]| {
+            CertificateDer::from_pem_slice(pem).map_err(|_| format!("{what} is not a certificate in PEM"))
+        };
+        let key =
+            PrivatePkcs8KeyDer::from_pem_slice(key).map_err(|_| "tls.key is not a PKCS#8 key in PEM")?;
+        Self::read(pem("tls.crt", certificate)?, pem("ca.crt", ca)?, key.secret_pkcs8_der().to_vec())
+    }
+
+    /// Certificate, key and CA, PEM.
+    pub(super) fn to_pem(&self) -> [String; 3] {
+        let pem = |label: &str, der: &[u8]| pem(label, der);
+        [pem("CERTIFICATE", &self.certificate), pem("PRIVATE KEY", &self.key), pem("CERTIFICATE", &self.ca)]
+    }
+
+    /// The CA, to be trusted.
+    pub(super) fn ca(&self) -> &CertificateDer<'static> {
+        &self.ca
+    }
+
+    /// What TLS shows.
+    pub(super) fn for_tls(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.certificate.clone()], PrivatePkcs8KeyDer::from(self.key.clone()).into())
+    }
+
+    /// When to ask for the next one: at two thirds of its life.
+    pub(super) fn renew_at(&self) -> Timestamp {
+        let life = self.not_after.duration_since(self.not_before);
+        let life = Duration::try_from(life).unwrap_or_default();
+        self.not_before.checked_add(life * 2 / 3).unwrap_or(self.not_after)
+    }
+
+    /// Why it cannot be used by this cluster now, if it cannot.
+    pub(super) fn fault(&self, cluster: &str, now: Timestamp) -> Option<String> {
+        if self.cluster != cluster {
+            return Some(format!("its certificate is for cluster {}", self.cluster));
+        }
+        (self.not_after <= now).then(|| format!("its certificate expired at {}", self.not_after))
+    }
+
+    fn read(
+        certificate: CertificateDer<'static>,
+        ca: CertificateDer<'static>,
+        key: Vec<u8>,
+    ) -> Result<Self, String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("the certificate cannot be read: {error}");
+        let pair =
+            KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(&*key), &PKCS_ECDSA_P256_SHA256)
+                .map_err(|error| format!("the key cannot be read: {error}"))?;
+        let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|error| unreadable(&error))?;
+        if parsed.public_key().subject_public_key.data != pair.public_key_raw() {
+            return Err("the certificate is for another key".to_owned());
+        }
+        let names = parsed.subject_alternative_name().map_err(|error| unreadable(&error))?;
+        let cluster = names
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+            .find_map(|name| match name {
+                GeneralName::URI(uri) => uri.strip_prefix(CLUSTER),
+                _ => None,
+            })
+            .ok_or("the certificate names no cluster")?
+            .to_owned();
+        let time = |time: x509_parser::time::ASN1Time| {
+            Timestamp::from_second(time.timestamp()).map_err(|error| unreadable(&error))
+        };
+        let (not_before, not_after) =
+            (time(parsed.validity().not_before)?, time(parsed.validity().not_after)?);
+        Ok(Self { certificate, ca, key, cluster, not_before, not_after })
+    }
+
+    /// The hash of its CA.
+    pub(super) fn ca_fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.ca)
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for (index, character) in text.chars().enumerate() {
+        if index > 0 && index % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
+    }
+    pem + &format!("\n-----END {label}-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+
+    use super::*;
+    use crate::hub::testing::Authority;
+
+    fn identity(cluster: &str) -> Identity {
+        let (authority, key) = (Authority::new(), Key::generate().unwrap());
+        let certificate = authority.client(&key.request().unwrap(), cluster, Duration::from_secs(3_000));
+        Identity::new(certificate, authority.der().to_vec(), &key).unwrap()
+    }
+
+    #[test]
+    fn an_identity_survives_being_kept() {
+        let identity = identity("dev");
+        let [certificate, key, ca] = identity.to_pem();
+        let read = Identity::from_pem(certificate.as_bytes(), key.as_bytes(), ca.as_bytes()).unwrap();
+        assert!(read == identity);
+        assert!(!format!("{identity:?}").contains("key"));
+        let swapped = Identity::from_pem(ca.as_bytes(), key.as_bytes(), ca.as_bytes());
+        assert_eq!(swapped.unwrap_err(), "the certificate is for another key");
+        assert!(Identity::from_pem(b"", key.as_bytes(), ca.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn it_is_used_until_it_expires_and_only_by_its_cluster() {
+        let identity = identity("dev");
+        let now = Timestamp::now();
+        assert_eq!(identity.fault("dev", now), None);
+        assert_eq!(identity.fault("prod", now), Some("its certificate is for cluster dev".to_owned()));
+        assert!(identity.fault("dev", now + 2.hours()).unwrap().starts_with("its certificate expired at 20"));
+        let life = identity.not_after.duration_since(identity.not_before).as_secs();
+        assert_eq!(identity.renew_at().duration_since(identity.not_before).as_secs(), life * 2 / 3);
+    }
+}

@@ -1,0 +1,204 @@
+//! One stream to the hub, from Hello to its end: does what [`Link`] decides.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use muster_wire::{
+    MESSAGE_BYTES_MAX,
+    v1::{
+        AgentMessage, AppDigest, AppRemoved, AppReport, AppStatus, Event, Heartbeat, Hello, HubMessage,
+        agent_message, agent_service_client::AgentServiceClient, hub_message,
+    },
+};
+use prost::Message as _;
+use ring::digest;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::{
+    link::{Action, Input, Link, MESSAGES_MAX},
+    size,
+};
+use crate::report::{Changes, Reports};
+
+/// Longest time for the hub to accept the stream.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an app's digest.
+const DIGEST_BYTES: usize = 16;
+
+/// An open stream, after Hello.
+pub(super) struct Stream {
+    link: Link,
+    reports: Reports,
+    outgoing: mpsc::Sender<AgentMessage>,
+    incoming: Streaming<HubMessage>,
+    follower: crate::report::Follower,
+    /// Events that were offered and are to be sent, so that they are there even if the board drops them.
+    offered: Vec<(u64, Arc<Event>)>,
+    /// True once the hub has said Welcome.
+    welcomed: bool,
+}
+
+impl Stream {
+    /// Opens the stream and says Hello.
+    pub(super) async fn open(channel: Channel, cluster: &str, reports: &Reports) -> Result<Self, Status> {
+        // Following begins before the board is read: what changes in between is sent again, not lost.
+        let follower = reports.follow();
+        let statuses = reports.statuses();
+        let apps = statuses.iter().map(|status| status.app.clone()).collect();
+        let connected = Input::Connected { apps, cluster: reports.cluster().is_some() };
+        let (link, actions) = Link::default().decide(connected, Instant::now());
+        debug_assert_eq!(actions, [Action::SendHello]);
+        let (outgoing, messages) = mpsc::channel(MESSAGES_MAX);
+        let hello = Hello {
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: cluster.to_owned(),
+            apps: statuses.iter().map(|status| digest(status)).collect(),
+        };
+        drop(statuses);
+        let hello = agent_message::Body::Hello(hello);
+        let sent = outgoing.try_send(AgentMessage { body: Some(hello) });
+        sent.map_err(|_| Status::internal("the stream ended before it began"))?;
+        let mut client = AgentServiceClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, client.connect(ReceiverStream::new(messages))).await;
+        let incoming = opened
+            .map_err(|_| Status::deadline_exceeded("the stream was not accepted in time"))??
+            .into_inner();
+        let (reports, offered) = (reports.clone(), Vec::new());
+        Ok(Self { link, reports, outgoing, incoming, follower, offered, welcomed: false })
+    }
+
+    /// Keeps the hub informed until the stream ends, and says why it did. `on_welcome` is called once.
+    pub(super) async fn run(&mut self, on_welcome: impl FnOnce(&str)) -> Status {
+        let mut on_welcome = Some(on_welcome);
+        loop {
+            let inputs = match self.next().await {
+                Ok(inputs) => inputs,
+                Err(status) => return status,
+            };
+            for input in inputs {
+                if let Input::Welcome(welcome) = &input {
+                    self.welcomed = true;
+                    if let Some(on_welcome) = on_welcome.take() {
+                        on_welcome(&welcome.hub_version);
+                    }
+                }
+                if let Err(status) = self.feed(input) {
+                    return status;
+                }
+            }
+        }
+    }
+
+    /// Waits for something to happen. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<Vec<Input>, Status> {
+        let tick = self.link.next_tick();
+        let tick = async {
+            match tick {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = self.incoming.message() => match message? {
+                Some(message) => Ok(heard(message).into_iter().collect()),
+                None => Err(Status::unavailable("the hub ended the stream")),
+            },
+            changes = self.follower.changed() => Ok(changed(changes, &self.reports)),
+            () = tick => Ok(vec![Input::Tick]),
+        }
+    }
+
+    fn feed(&mut self, input: Input) -> Result<(), Status> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let (link, actions) = std::mem::take(&mut self.link).decide(input, Instant::now());
+            self.link = link;
+            for action in actions {
+                inputs.extend(self.act(action)?);
+            }
+        }
+        self.offered.clear();
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<Option<Input>, Status> {
+        use agent_message::Body;
+        let body = match action {
+            // Sent when the stream was opened.
+            Action::SendHello => return Ok(None),
+            Action::SendCluster => Body::Cluster(size::cluster(self.reports.cluster().unwrap_or_default())),
+            Action::SendApp { name, sequence } => match self.reports.status(&name) {
+                Some(status) => {
+                    Body::App(AppReport { sequence, status: Some(size::app(&status).into_owned()) })
+                }
+                None => Body::Removed(AppRemoved { sequence, app: name }),
+            },
+            Action::SendEvent { number } => match self.offered.iter().find(|(of, _)| *of == number) {
+                Some((_, event)) => Body::Event(size::event(event)),
+                None => return Ok(None),
+            },
+            Action::SendHeartbeat => Body::Heartbeat(Heartbeat {}),
+            Action::OfferEvents { after, count_max } => {
+                self.offered = self.reports.events_after(after, count_max);
+                let events = self.offered.iter().map(|(number, event)| (*number, event.id.clone()));
+                return Ok(Some(Input::Events(events.collect())));
+            }
+            Action::ForgetEvents(ids) => {
+                self.reports.forget_events(&ids);
+                return Ok(None);
+            }
+            Action::Close(why) => return Err(Status::unavailable(why)),
+        };
+        let is_heartbeat = matches!(body, Body::Heartbeat(_));
+        match self.outgoing.try_send(AgentMessage { body: Some(body) }) {
+            // With so much on its way already a heartbeat says nothing more.
+            Err(mpsc::error::TrySendError::Full(_)) if is_heartbeat => Ok(None),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                // The channel holds all that may be in flight, so this is a mistake in the bounds; a
+                // new stream sends again whatever the hub lacks.
+                Err(Status::internal("more messages were in flight than may be"))
+            }
+            // Why the stream ended is what its other half says.
+            Err(mpsc::error::TrySendError::Closed(_)) | Ok(()) => Ok(None),
+        }
+    }
+}
+
+fn heard(message: HubMessage) -> Option<Input> {
+    match message.body? {
+        hub_message::Body::Welcome(welcome) => Some(Input::Welcome(welcome)),
+        hub_message::Body::Ack(ack) => Some(Input::Ack(ack)),
+    }
+}
+
+fn changed(changes: Changes, reports: &Reports) -> Vec<Input> {
+    let apps = changes.apps.into_iter();
+    let mut inputs: Vec<Input> = apps
+        .map(|name| {
+            let exists = reports.status(&name).is_some();
+            Input::App { name, exists }
+        })
+        .collect();
+    if changes.cluster {
+        inputs.push(Input::Cluster);
+    }
+    if changes.events {
+        inputs.push(Input::EventsWaiting);
+    }
+    inputs
+}
+
+/// The digest of the status as the hub would get it.
+fn digest(status: &AppStatus) -> AppDigest {
+    let encoded = size::app(status).encode_to_vec();
+    let digest = digest::digest(&digest::SHA256, &encoded);
+    let digest = digest.as_ref().iter().take(DIGEST_BYTES).copied().collect();
+    AppDigest { app: status.app.clone(), digest }
+}
