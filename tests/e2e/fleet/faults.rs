@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use muster_tests::fleet::{DEADLINE, Fleet, Hub, Target};
+use muster_tests::fleet::{Agent, AgentOptions, DEADLINE, Fleet, Hub, Target};
 use muster_tests::{git, wait};
 use serde_json::json;
 
@@ -132,7 +132,10 @@ async fn a_broken_app_document_prunes_nothing() {
     let broken = app_document("left").replace("source:", "sourc:");
     let files = [("apps/left.yaml", broken), ("manifests/right/map.yaml", map("right", "two"))];
     fleet.repository.commit(&files, "Break the document of left").unwrap();
-    cluster_has_error(&fleet.hub, "Document", "apps/left.yaml:").await;
+    app_becomes(&fleet.hub, "left", "held", |state| {
+        has_error(state, "Document", "apps/left.yaml:") && state.sync == "Unknown"
+    })
+    .await;
     value_becomes(&target, "right", "two").await;
     value_becomes(&target, "left", "one").await;
     fleet.repository.commit(&[("apps/left.yaml", app_document("left"))], "Mend it").unwrap();
@@ -221,8 +224,9 @@ async fn a_wrong_or_reused_token_keeps_the_hub_closed_and_the_cluster_running() 
 
     // The same cluster name on a second cluster, with the token that is used up by now.
     let address = fleet.hub.address();
-    let again = fleet.agent_options(CLUSTER, &other.kubeconfig).arg("--namespace=again");
-    let mut second = muster_tests::fleet::Agent::start(again.hub(&address, &good).unwrap()).unwrap();
+    let again =
+        AgentOptions::new(CLUSTER, &fleet.git.url("fleet"), &other.kubeconfig, &fleet.directory().join("2"));
+    let mut second = Agent::start(again.hub(&address, &good).unwrap()).unwrap();
     value_becomes(&other, "left", "one").await;
     second.program.wait_for_log("token", DEADLINE).await.unwrap();
     let (_, document) = fleet.hub.json(&["clusters"]).await.unwrap();
@@ -256,7 +260,7 @@ async fn a_certificate_of_another_cluster_speaks_for_nobody() {
     let options = fleet.agent_options("other", &other.kubeconfig).hub(&address, "").unwrap();
     fleet.add(options).unwrap();
     value_becomes(&other, "left", "one").await;
-    fleet.agent("other").program.wait_for_log("another cluster", DEADLINE).await.unwrap();
+    fleet.agent("other").program.wait_for_log("its certificate is for cluster dev", DEADLINE).await.unwrap();
     let (_, document) = fleet.hub.json(&["clusters"]).await.unwrap();
     let clusters = document["clusters"].as_array().unwrap();
     assert_eq!(clusters.len(), 1, "{document}");
