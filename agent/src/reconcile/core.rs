@@ -371,8 +371,13 @@ impl Core {
         self.to_report.insert(name.to_owned());
     }
 
+    /// True once it is known which apps there are, here and in Git.
+    pub(super) fn is_ready(&self) -> bool {
+        self.parents_known && self.source_known
+    }
+
     fn plan(&mut self, name: &str, now: Now) {
-        let ready = self.parents_known && self.source_known;
+        let ready = self.is_ready();
         let Some(app) = self.apps.get(name) else { return };
         if !ready || app.run.is_some() || app.options.suspend || app.presence == Presence::Found {
             return;

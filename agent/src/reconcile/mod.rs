@@ -177,6 +177,9 @@ impl Loop {
         let since = |problem: &Problem| {
             before.iter().find(|(old, _)| old == problem).map_or(now, |(_, since)| *since)
         };
+        for problem in snapshot.problems.iter().filter(|problem| !before.iter().any(|(old, _)| old == *problem)) {
+            tracing::warn!(place = problem.place, "{}", problem.message);
+        }
         self.documents = snapshot.problems.iter().map(|problem| (problem.clone(), since(problem))).collect();
     }
 
@@ -211,7 +214,11 @@ impl Loop {
         for action in actions {
             self.act(action);
         }
-        if !self.core.to_report.is_empty() && self.report_at.is_none() {
+        if self.core.to_report.is_empty() {
+            if self.core.is_ready() {
+                self.reports.settle();
+            }
+        } else if self.report_at.is_none() {
             self.report_at = Some(now.instant + REPORT_AFTER);
         }
     }
