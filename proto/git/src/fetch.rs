@@ -27,6 +27,9 @@ const HAVE_MAX: usize = 16;
 /// How far history is fetched, step by step, to find a commit that may not be asked for by its id.
 const DEPTHS: [usize; 4] = [10, 100, 1_000, 1_000_000];
 
+/// Commits that were sent but are not taken, and why.
+type Refused = BTreeMap<ObjectId, String>;
+
 /// What a reference that was asked for is on the server now.
 type Targets = BTreeMap<String, Option<(String, Listed)>>;
 
@@ -51,23 +54,20 @@ impl Mirror {
             // Everything is fetched anew, so nothing may be left out.
             asked.extend(known.iter().map(String::as_str).filter(|name| !references.contains(name)));
         }
-        let mut session = Session::open(&self.remote, &mut self.client)?;
-        let targets = find(&mut session, &asked)?;
-        let rebuilt = match damage {
-            Some(reason) => Some(self.rebuild(&mut session, &targets, reason)?),
-            None => self.bring(&mut session, &targets)?,
-        };
-        let mut fetched = self.settle_references(&targets, rebuilt)?;
+        let mut fetched = Fetched::default();
+        if damage.is_some() || !asked.is_empty() {
+            fetched = self.fetch_references(&asked, damage)?;
+        }
         fetched.heads.retain(|name, _| references.contains(&name.as_str()));
         fetched.changes.retain(|name, _| references.contains(&name.as_str()));
-        fetched.changed = fetched.changes.values().any(|c| !matches!(c, Change::Unchanged | Change::Missing));
-        fetched.bytes = session.bytes();
-        drop(session);
+        fetched.refused.retain(|name, _| references.contains(&name.as_str()));
+        let moved =
+            |change: &Change| !matches!(change, Change::Unchanged | Change::Missing | Change::Refused);
+        fetched.changed = fetched.changes.values().any(moved);
         for id in ids {
             let Ok(revision) = id.parse::<Revision>() else { continue };
             let new = !self.has(&revision);
-            let others: Vec<&str> = asked.clone();
-            self.fetch_revision(&revision, &others)?;
+            self.fetch_revision(&revision, &asked)?;
             fetched.heads.insert(id.to_owned(), revision);
             fetched.changes.insert(id.to_owned(), if new { Change::New } else { Change::Unchanged });
             fetched.changed |= new;
@@ -76,8 +76,25 @@ impl Mirror {
         Ok(fetched)
     }
 
+    fn fetch_references(&mut self, asked: &[&str], damage: Option<String>) -> Result<Fetched, GitError> {
+        let mut session = Session::open(&self.remote, &mut self.client)?;
+        let targets = find(&mut session, asked)?;
+        let (refused, rebuilt) = match damage {
+            Some(reason) => (self.rebuild(&mut session, &targets, &reason)?, Some(reason)),
+            None => self.bring(&mut session, &targets)?,
+        };
+        let mut fetched = self.settle_references(&targets, &refused)?;
+        fetched.rebuilt = rebuilt;
+        fetched.bytes = session.bytes();
+        Ok(fetched)
+    }
+
     /// Fetches what is new, and checks it. Gives a reason when that ended in a rebuild.
-    fn bring(&mut self, session: &mut Session, targets: &Targets) -> Result<Option<String>, GitError> {
+    fn bring(
+        &mut self,
+        session: &mut Session,
+        targets: &Targets,
+    ) -> Result<(Refused, Option<String>), GitError> {
         let reader = self.reader();
         let mut wanted = BTreeSet::new();
         for (_, listed) in targets.values().flatten() {
@@ -87,20 +104,46 @@ impl Mirror {
             }
         }
         if wanted.is_empty() {
-            return Ok(None);
+            return Ok((Refused::new(), None));
         }
         let ids: Vec<ObjectId> = wanted.into_iter().collect();
         let commits: BTreeSet<ObjectId> =
             targets.values().flatten().map(|(_, listed)| listed.commit).collect();
         let fault = match self.receive(session, &ids, &commits, 1) {
-            Ok(Ok(())) => return Ok(None),
+            Ok(Ok(refused)) => return Ok((refused, None)),
             Ok(Err(fault)) => fault,
-            Err(error) => self.blame(error)?,
+            Err(error) => match self.blame(error) {
+                Ok(fault) => fault,
+                // One reference the server cannot serve must not keep the others back.
+                Err(GitError::Protocol { .. }) if ids.len() > 1 => return self.bring_singly(targets),
+                Err(error) => return Err(error),
+            },
         };
         // What was sent builds on objects that turn out not to be whole here.
         self.note_damage(&fault.to_string());
         let mut again = Session::open(&self.remote, &mut self.client)?;
-        self.rebuild(&mut again, targets, fault.to_string()).map(Some)
+        let reason = fault.to_string();
+        Ok((self.rebuild(&mut again, targets, &reason)?, Some(reason)))
+    }
+
+    /// Fetches each reference by itself, refusing those the server cannot serve.
+    fn bring_singly(&mut self, targets: &Targets) -> Result<(Refused, Option<String>), GitError> {
+        let mut refused = Refused::new();
+        for (name, target) in targets {
+            let Some((full, listed)) = target else { continue };
+            let alone: Targets = [(name.clone(), Some((full.clone(), listed.clone())))].into();
+            let mut session = Session::open(&self.remote, &mut self.client)?;
+            match self.bring(&mut session, &alone) {
+                Ok((one, None)) => refused.extend(one),
+                // Nothing more can be relied on; the next fetch brings the rest.
+                Ok((_, Some(reason))) => return Ok((refused, Some(reason))),
+                Err(GitError::Protocol { reason, .. }) => {
+                    refused.insert(listed.commit, reason);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((refused, None))
     }
 
     /// A pack that makes no sense may be the server's fault, or ours when an object it
@@ -123,7 +166,7 @@ impl Mirror {
         ids: &[ObjectId],
         commits: &BTreeSet<ObjectId>,
         depth: usize,
-    ) -> Result<Result<(), Fault>, GitError> {
+    ) -> Result<Result<Refused, Fault>, GitError> {
         let shallow = self.generation.shallow()?.unwrap_or_default();
         let have: Vec<ObjectId> = self.have(&shallow);
         let base = (!have.is_empty()).then(|| self.objects.handle());
@@ -135,20 +178,20 @@ impl Mirror {
         self.generation.move_shallow(&received.shallow, &[])?;
         let known = self.known();
         let reader = self.reader();
+        let mut refused = Refused::new();
         for commit in commits.iter().filter(|commit| !self.state.complete.contains(*commit)) {
-            if let Err(fault) = reader.check(*commit, known, self.remote.limits.tree_entries_max) {
-                return match fault {
-                    Fault::TooLarge(..) | Fault::TooMany(_) => {
-                        Err(self.explain(Revision::new(*commit), &fault))
-                    }
-                    fault => Ok(Err(fault)),
-                };
+            match reader.check(*commit, known, self.remote.limits.tree_entries_max) {
+                Ok(()) => {}
+                Err(fault) if fault.is_of_the_repository() => {
+                    drop(refused.insert(*commit, fault.to_string()));
+                }
+                Err(fault) => return Ok(Err(fault)),
             }
         }
-        self.state.complete.extend(commits);
+        self.state.complete.extend(commits.iter().filter(|commit| !refused.contains_key(*commit)));
         self.save()?;
         received.keep.iter().try_for_each(|keep| remove(keep))?;
-        Ok(Ok(()))
+        Ok(Ok(refused))
     }
 
     /// Whole commits to tell the server about: heads first.
@@ -174,11 +217,19 @@ impl Mirror {
     }
 
     /// Writes down where the references are now, and says how they moved.
-    fn settle_references(&mut self, targets: &Targets, rebuilt: Option<String>) -> Result<Fetched, GitError> {
-        let mut fetched =
-            Fetched { heads: BTreeMap::new(), changes: BTreeMap::new(), changed: false, rebuilt, bytes: 0 };
+    fn settle_references(&mut self, targets: &Targets, refused: &Refused) -> Result<Fetched, GitError> {
+        let mut fetched = Fetched::default();
         let before = self.state.references.clone();
         for (name, target) in targets {
+            // A reference never points to what cannot be read.
+            let unread = target.as_ref().filter(|(_, listed)| !self.state.complete.contains(&listed.commit));
+            if let Some((_, listed)) = unread {
+                let reason =
+                    refused.get(&listed.commit).map_or("it is left for the next fetch", String::as_str);
+                fetched.refused.insert(name.clone(), reason.to_owned());
+                fetched.changes.insert(name.clone(), Change::Refused);
+                continue;
+            }
             let old = self.state.references.get(name).cloned();
             let change = self.move_reference(name, target.as_ref(), old);
             if let Some((_, listed)) = target {
@@ -270,15 +321,13 @@ impl Mirror {
         let tips: BTreeSet<ObjectId> = targets.values().flatten().map(|(_, listed)| listed.tip).collect();
         if session.may_ask_by_id() || tips.contains(&id) {
             match self.receive(&mut session, &[id], &[id].into(), 1) {
-                Ok(Err(Fault::Damaged(_, reason))) if reason.starts_with("expected a commit") => {
-                    let reason = "it is no commit".to_owned();
-                    return Err(GitError::RevisionUnavailable { revision, reason });
-                }
+                Ok(Ok(refused)) => return refuse(revision, &refused).map(Ok),
+                Ok(Err(fault)) => return Ok(Err(fault)),
                 // The server's way to say that it does not give this one.
                 Err(GitError::Protocol { reason, .. }) => {
                     tracing::debug!(%revision, reason, "the server does not give this revision by its id");
                 }
-                received => return received,
+                Err(error) => return Err(error),
             }
         }
         drop(session);
@@ -306,8 +355,12 @@ impl Mirror {
             drop(session);
             if self.reader().has(id) {
                 let known = self.known();
-                if let Err(fault) = self.reader().check(id, known, self.remote.limits.tree_entries_max) {
-                    return Ok(Err(fault));
+                match self.reader().check(id, known, self.remote.limits.tree_entries_max) {
+                    Ok(()) => {}
+                    Err(fault) if fault.is_of_the_repository() => {
+                        return refuse(revision, &[(id, fault.to_string())].into()).map(Ok);
+                    }
+                    Err(fault) => return Ok(Err(fault)),
                 }
                 self.state.complete.insert(id);
                 return self.save().map(Ok);
@@ -324,12 +377,20 @@ impl Mirror {
 
     /// Joins packs once there are too many, so that the mirror does not grow for ever.
     fn join_packs(&mut self) {
-        if packs::count(&self.generation.packs()) <= self.remote.limits.packs_max {
+        if packs::count(&self.generation.packs()) <= self.remote.limits.packs_max.max(1) {
             return;
         }
         if let Err(error) = self.compact() {
             tracing::warn!(%error, "the packs of the mirror could not be joined");
         }
+    }
+}
+
+/// The error for a revision that was sent but is not taken.
+fn refuse(revision: Revision, refused: &Refused) -> Result<(), GitError> {
+    match refused.get(&revision.id()) {
+        None => Ok(()),
+        Some(reason) => Err(GitError::RevisionUnavailable { revision, reason: reason.clone() }),
     }
 }
 

@@ -260,9 +260,10 @@ impl Mirror {
                 let reason = "it was not fetched, or has been dropped since; fetch it".to_owned();
                 GitError::RevisionUnavailable { revision, reason }
             }
-            Fault::Damaged(id, reason) if *id == revision.id() && reason.starts_with("expected a commit") => {
+            Fault::Malformed(id, _) if *id == revision.id() => {
                 GitError::RevisionUnavailable { revision, reason: "it is no commit".to_owned() }
             }
+            Fault::Malformed(..) => GitError::RevisionUnavailable { revision, reason: fault.to_string() },
             fault => {
                 self.note_damage(&fault.to_string());
                 GitError::Corrupt { directory: self.directory.clone(), reason: fault.to_string() }

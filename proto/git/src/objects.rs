@@ -24,10 +24,19 @@ pub(crate) enum Fault {
     Missing(ObjectId),
     /// What is here is not what the id says.
     Damaged(ObjectId, String),
+    /// It is what its id says, but that is nothing that makes sense there.
+    Malformed(ObjectId, String),
     /// It is whole, but larger than allowed.
     TooLarge(ObjectId, u64),
     /// There are more entries than allowed.
     TooMany(usize),
+}
+
+impl Fault {
+    /// True when the repository itself is at fault, so that fetching again cannot help.
+    pub(crate) fn is_of_the_repository(&self) -> bool {
+        matches!(self, Fault::Malformed(..) | Fault::TooLarge(..) | Fault::TooMany(_))
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -35,6 +44,7 @@ impl std::fmt::Display for Fault {
         match self {
             Fault::Missing(id) => write!(f, "object {id} is missing"),
             Fault::Damaged(id, reason) => write!(f, "object {id} is damaged: {reason}"),
+            Fault::Malformed(id, reason) => write!(f, "object {id} is malformed: {reason}"),
             Fault::TooLarge(id, limit) => write!(f, "object {id} is larger than {limit} bytes"),
             Fault::TooMany(limit) => write!(f, "there are more than {limit} entries in its trees"),
         }
@@ -105,7 +115,7 @@ impl Reader {
             let found = self.handle.try_find(&id, &mut buffer).map_err(damaged)?.ok_or(Fault::Missing(id))?;
             found.verify_checksum(&id).map_err(damaged)?;
             if found.kind != kind {
-                return Err(Fault::Damaged(id, format!("expected a {kind}, found a {}", found.kind)));
+                return Err(Fault::Malformed(id, format!("expected a {kind}, found a {}", found.kind)));
             }
             Ok(buffer)
         })
@@ -118,7 +128,7 @@ impl Reader {
     pub(crate) fn tree(&self, id: ObjectId) -> Result<Vec<Entry>, Fault> {
         let data = self.load(id, Kind::Tree, self.bytes_max)?;
         let entries = TreeRefIter::from_bytes(&data, HashKind::Sha1).map(|entry| {
-            let entry = entry.map_err(|error| Fault::Damaged(id, chain(&error)))?;
+            let entry = entry.map_err(|error| Fault::Malformed(id, chain(&error)))?;
             Ok(Entry { name: entry.filename.to_vec(), mode: entry.mode, id: entry.oid.to_owned() })
         });
         entries.collect()
@@ -128,7 +138,7 @@ impl Reader {
     pub(crate) fn commit<T>(&self, id: ObjectId, look: impl FnOnce(&CommitRef<'_>) -> T) -> Result<T, Fault> {
         let data = self.load(id, Kind::Commit, self.bytes_max)?;
         let commit = CommitRef::from_bytes(&data, HashKind::Sha1);
-        commit.map(|commit| look(&commit)).map_err(|error| Fault::Damaged(id, chain(&error)))
+        commit.map(|commit| look(&commit)).map_err(|error| Fault::Malformed(id, chain(&error)))
     }
 
     /// The root tree of a commit.

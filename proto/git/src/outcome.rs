@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use crate::Revision;
 
 /// What a fetch found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Fetched {
     /// By the name they were asked for: the revisions of all references that exist.
     pub heads: BTreeMap<String, Revision>,
     /// By the name they were asked for: what became of each since the last fetch.
     pub changes: BTreeMap<String, Change>,
+    /// By the name they were asked for: why what the server has is not taken, such as no
+    /// commit, a malformed tree, or more entries than allowed. What was there before stays.
+    pub refused: BTreeMap<String, String>,
     /// True when any reference is new, moved or gone.
     pub changed: bool,
     /// Why the mirror was built anew, if it was.
@@ -45,4 +48,6 @@ pub enum Change {
     },
     /// The server does not list it, and never did.
     Missing,
+    /// It points to something that is not taken; see [`Fetched::refused`].
+    Refused,
 }

@@ -57,7 +57,7 @@ pub struct Limits {
     pub object_bytes_max: u64,
     /// Entries of all trees of one commit. Default 500,000.
     pub tree_entries_max: usize,
-    /// Packs to keep before they are joined into one. Default 20.
+    /// Packs to keep before they are joined into one; at least one. Default 20.
     pub packs_max: usize,
 }
 

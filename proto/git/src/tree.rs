@@ -286,6 +286,9 @@ impl Walk<'_> {
                 return self.refuse_or_skip(&path, &format!("it is larger than {limit} bytes"));
             }
             Err(Fault::TooLarge(_, limit)) => return Err(self.over(&path, "bytes in one file", limit)),
+            Err(Fault::Malformed(..)) => {
+                return self.refuse_or_skip(&path, "it is no file, though its directory says so");
+            }
             content => content?,
         };
         self.bytes += content.len() as u64;

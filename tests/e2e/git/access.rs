@@ -123,7 +123,7 @@ fn https_needs_the_authority_of_the_server() {
     remote.credentials = Some(Credentials::BasicFile(write(&site, &format!("bot:{SECRET}"))));
     let trusting = remote.clone();
     remote.ca_file = None;
-    let error = site.mirror_of(remote.clone()).fetch(&["main"]).unwrap_err();
+    let error = site.mirror_of(remote).fetch(&["main"]).unwrap_err();
     assert!(matches!(error, GitError::Untrusted { .. }), "{error}");
     assert!(error.to_string().contains("CA file"), "{error}");
     assert_eq!(site.server.counts().requests, 0, "nothing is sent to a server that is not trusted");
@@ -175,7 +175,7 @@ fn credentials_do_not_go_where_a_redirect_leads() {
     assert_eq!(circle.requests(), 6);
 
     // A server that moved a repository on the same host.
-    let proxy = super::proxy::Proxy::start(site.server.url("x"), super::proxy::Mood::Moved);
+    let proxy = super::proxy::Proxy::start(&site.server.url("x"), super::proxy::Mood::Moved);
     let mut remote = site.remote();
     remote.url = muster_git::RemoteUrl::parse(&proxy.url("old/name.git")).unwrap();
     remote.credentials = Some(Credentials::BasicFile(write(&site, &format!("bot:{SECRET}"))));

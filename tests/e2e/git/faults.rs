@@ -59,7 +59,7 @@ fn a_repository_that_is_not_there_is_not_found() {
 #[test]
 fn a_server_that_hangs_in_the_middle_of_the_pack_does_not_hang_us() {
     let (site, head) = Site::start(Options::default());
-    let proxy = Proxy::start(site.server.url("team/fleet"), Mood::StallAfter(30_000));
+    let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::StallAfter(30_000));
     let mut remote = Remote::new(&proxy.url("team/fleet.git")).unwrap();
     remote.timeouts.stall = Duration::from_millis(400);
     let mut mirror = site.mirror_of(remote);
@@ -78,7 +78,7 @@ fn a_server_that_hangs_in_the_middle_of_the_pack_does_not_hang_us() {
 #[test]
 fn a_server_that_drips_is_ended_at_the_deadline() {
     let (site, _) = Site::start(Options::default());
-    let proxy = Proxy::start(site.server.url("team/fleet"), Mood::DripAfter(10_000));
+    let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::DripAfter(10_000));
     let mut remote = Remote::new(&proxy.url("team/fleet.git")).unwrap();
     remote.timeouts.fetch = Duration::from_secs(1);
     let mut mirror = site.mirror_of(remote);
@@ -112,17 +112,50 @@ fn a_listing_without_end_is_cut_off() {
         site.repository.git(&["branch", &format!("branch-{number}"), "main"]).unwrap();
     }
     // Protocol 0 lists every reference there is, whatever was asked for.
-    let proxy = Proxy::start(site.server.url("team/fleet"), Mood::OldProtocol);
+    let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::OldProtocol);
     let mut remote = Remote::new(&proxy.url("team/fleet.git")).unwrap();
     remote.limits.refs_max = 50;
     let error = site.mirror_of(remote).fetch(&["main"]).unwrap_err();
     assert!(matches!(error, GitError::Limit { what: "references", limit: 50, .. }), "{error}");
 
-    let endless = Proxy::start(site.server.url("team/fleet"), Mood::EndlessListing);
+    let endless = Proxy::start(&site.server.url("team/fleet"), Mood::EndlessListing);
     let mut remote = Remote::new(&endless.url("team/fleet.git")).unwrap();
     remote.limits.refs_max = 1_000;
     let error = site.mirror_of(remote).fetch(&["main"]).unwrap_err();
     assert!(matches!(error, GitError::Limit { what: "bytes of references", .. }), "{error}");
+}
+
+#[test]
+fn a_wrong_byte_anywhere_is_an_error_or_harmless() {
+    let (site, head) = Site::start(Options::default());
+    let small = site.commit(&[("noise", "small")]);
+    let (mut refused, mut accepted) = (0, 0);
+    for at in (0..2_400).step_by(31) {
+        let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::FlipAt(at));
+        let mut remote = Remote::new(&proxy.url("team/fleet.git")).unwrap();
+        remote.timeouts.stall = Duration::from_millis(200);
+        let directory = site.server.scratch().join("wrong-byte");
+        let _ = std::fs::remove_dir_all(&directory);
+        let mut mirror = muster_git::Mirror::open(&directory, remote).unwrap();
+        let started = Instant::now();
+        match mirror.fetch(&["main"]) {
+            Ok(fetched) => match fetched.heads.get("main") {
+                Some(found) => {
+                    assert_eq!(*found, small, "byte {at}");
+                    assert_eq!(read(&mirror, &small).files()["noise"], b"small", "byte {at}");
+                    accepted += 1;
+                }
+                // The name of the reference was hit.
+                None => refused += 1,
+            },
+            Err(_) => refused += 1,
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "byte {at}");
+        assert!(proxy.has_flipped() || at > 1_000, "byte {at} was not reached");
+    }
+    assert!(refused > 20 && accepted > 5, "{refused} refused, {accepted} accepted");
+    assert_eq!(site.mirror().fetch(&["main"]).unwrap().heads["main"], small);
+    assert_ne!(head, small);
 }
 
 #[test]
@@ -132,7 +165,7 @@ fn the_oldest_protocol_works_over_http_too() {
         site.repository.git(&["config", &format!("uploadpack.{key}"), "false"]).unwrap();
     }
     let two = site.commit(&[("a", "2")]);
-    let proxy = Proxy::start(site.server.url("team/fleet"), Mood::OldProtocol);
+    let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::OldProtocol);
     let mut mirror = site.mirror_of(Remote::new(&proxy.url("team/fleet.git")).unwrap());
     assert_eq!(mirror.fetch(&["main"]).unwrap().heads["main"], two);
     assert_eq!(read(&mirror, &two).files().len(), 3);

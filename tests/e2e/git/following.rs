@@ -70,6 +70,8 @@ fn a_revision_is_fetched_by_its_id() {
     assert_eq!(read(&mirror, &one).files().len(), 2);
     let before = site.server.counts();
     mirror.fetch_revision(&one, &["main"]).unwrap();
+    let text = one.to_string();
+    assert_eq!(mirror.fetch(&[&text]).unwrap().heads[&text], one);
     assert_eq!(asked(before, site.server.counts()), (0, 0, 0), "it is here already");
 }
 

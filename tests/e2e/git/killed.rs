@@ -28,7 +28,7 @@ fn a_fetch_can_be_killed_at_any_point() {
     let two = site.commit(&[("noise2", &noise(40_000))]);
     // From the first answer over the listing into the pack.
     for after in [0, 100, 300, 700, 1_500, 20_000, 60_000, 100_000] {
-        let proxy = Proxy::start(site.server.url("team/fleet"), Mood::StallAfter(after));
+        let proxy = Proxy::start(&site.server.url("team/fleet"), Mood::StallAfter(after));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["git::killed::fetches_until_it_is_killed", "--exact", "--nocapture"])
             .env(DIRECTORY, site.directory())

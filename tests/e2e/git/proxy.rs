@@ -14,6 +14,8 @@ pub(super) enum Mood {
     StallAfter(usize),
     /// After this many bytes from the server, one byte at a time, slowly.
     DripAfter(usize),
+    /// This byte from the server is another one.
+    FlipAt(usize),
     /// The server never hears of protocol 2.
     OldProtocol,
     /// Requests for `/old/name.git` are redirected to `/team/fleet.git`, on this same host.
@@ -39,7 +41,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Listens on a free port for the server that `url` is of.
-    pub(super) fn start(url: String, mood: Mood) -> Proxy {
+    pub(super) fn start(url: &str, mood: Mood) -> Proxy {
         let backend = url.split('/').nth(2).unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -67,6 +69,11 @@ impl Proxy {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// True once a byte was changed.
+    pub(super) fn has_flipped(&self) -> bool {
+        self.shared.passed.lock().unwrap().1
     }
 
     /// Waits until the proxy has stopped passing bytes on.
@@ -162,6 +169,16 @@ impl Shared {
                     self.wait_for_end(Duration::from_secs(3600));
                 }
                 Ok(())
+            }
+            Mood::FlipAt(at) => {
+                let mut bytes = bytes.to_vec();
+                let mut passed = self.passed.lock().unwrap();
+                if let Some(byte) = at.checked_sub(passed.0).and_then(|at| bytes.get_mut(at)) {
+                    *byte ^= 0x15;
+                    passed.1 = true;
+                }
+                passed.0 += bytes.len();
+                client.write_all(&bytes)
             }
             Mood::DripAfter(limit) => {
                 for (number, byte) in bytes.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use gix_hash::ObjectId;
 
-use super::Targets;
+use super::{Refused, Targets};
 use crate::disk::generation::Generation;
 use crate::disk::{remove, sync_file};
 use crate::objects::{CopyError, Objects};
@@ -16,29 +16,36 @@ use crate::{GitError, Mirror, Revision};
 
 impl Mirror {
     /// Fetches `targets` anew, keeping what is needed beside them from the old generation
-    /// or, where that is damaged, from the server. Gives back the reason.
+    /// or, where that is damaged, from the server.
     pub(super) fn rebuild(
         &mut self,
         session: &mut Session,
         targets: &Targets,
-        reason: String,
-    ) -> Result<String, GitError> {
+        reason: &str,
+    ) -> Result<Refused, GitError> {
         tracing::info!(directory = %self.directory.display(), reason, "rebuilding the mirror");
         let next = Generation::begin(&self.directory, self.generation.number + 1)?;
         let objects = Objects::open(&next.objects(), self.remote.limits.object_bytes_max)?;
         let tips: BTreeSet<ObjectId> = targets.values().flatten().map(|(_, listed)| listed.tip).collect();
         let mut complete: BTreeSet<ObjectId> =
             targets.values().flatten().map(|(_, listed)| listed.commit).collect();
+        let mut refused = Refused::new();
         if !tips.is_empty() {
             receive(session, &next, tips.into_iter().collect())?;
             for commit in &complete {
-                let whole = objects.reader().check(*commit, None, self.remote.limits.tree_entries_max);
-                whole.map_err(|fault| GitError::Protocol {
-                    url: self.remote.url.to_string(),
-                    reason: format!("it sent revision {commit}, but not all of it: {fault}"),
-                })?;
+                match objects.reader().check(*commit, None, self.remote.limits.tree_entries_max) {
+                    Ok(()) => {}
+                    Err(fault) if fault.is_of_the_repository() => {
+                        drop(refused.insert(*commit, fault.to_string()));
+                    }
+                    Err(fault) => {
+                        let reason = format!("it sent revision {commit}, but not all of it: {fault}");
+                        return Err(GitError::Protocol { url: self.remote.url.to_string(), reason });
+                    }
+                }
             }
         }
+        complete.retain(|commit| !refused.contains_key(commit));
         let mut needed = self.state.live();
         for commit in &complete {
             needed.remove(commit);
@@ -52,7 +59,7 @@ impl Mirror {
         }
         self.refetch(&lost, &next, &objects, &mut complete)?;
         self.adopt(next, complete)?;
-        Ok(reason)
+        Ok(refused)
     }
 
     /// Joins what is needed into one pack. Talks to nobody.

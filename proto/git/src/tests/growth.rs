@@ -91,6 +91,7 @@ fn a_forgotten_reference_is_not_kept() {
     mirror.fetch(&["main", "side"]).unwrap();
     assert!(mirror.has(&side) && mirror.has(&main));
     mirror.forget("side").unwrap();
+    let main = origin.commit("main", &[("a", "2")]);
     mirror.fetch(&["main"]).unwrap();
     assert!(!mirror.has(&side) && mirror.has(&main));
     assert!(mirror.resolve("side").is_err());

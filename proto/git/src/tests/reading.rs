@@ -1,7 +1,7 @@
 //! Reading gives what a work tree would show, and nothing from outside of the repository.
 
 use super::origin::{Origin, files};
-use crate::{GitError, Mirror, ReadLimits, Revision, SkipReason};
+use crate::{Change, GitError, Mirror, ReadLimits, Revision, SkipReason};
 
 const LINK: &str = "120000";
 const FILE: &str = "100644";
@@ -220,8 +220,41 @@ fn packs_references_and_trees_above_the_limit_are_not_accepted() {
     drop(mirror);
     remote.limits = crate::Limits { tree_entries_max: 2, ..Default::default() };
     let mut mirror = Mirror::open(&origin.mirror_path(), remote).unwrap();
-    let error = mirror.fetch(&["main"]).unwrap_err();
-    assert!(matches!(error, GitError::Limit { what: "entries", limit: 2, .. }), "{error}");
+    let fetched = mirror.fetch(&["main"]).unwrap();
+    assert_eq!(fetched.changes["main"], Change::Refused);
+    assert!(fetched.refused["main"].contains("more than 2 entries"), "{fetched:?}");
+    assert!(!fetched.changed && mirror.damage().is_none() && mirror.resolve("main").is_err());
     drop(mirror);
     assert_eq!(origin.mirror().fetch(&["main"]).unwrap().heads["main"], origin.head("main"));
+}
+
+#[test]
+fn a_malformed_repository_spoils_only_what_is_malformed() {
+    let origin = Origin::new();
+    let good = origin.commit("main", &[("a", "1")]);
+    let blob = origin.blob("content");
+    let id: Revision = origin.git(&["rev-parse", "main^{tree}"], "").parse().unwrap();
+    let tree = id.id().as_slice().to_vec();
+    // A directory that is a file, a file that is a directory, a tree that is no tree, and tags of no commit.
+    origin.commit_raw_tree("directory", &[&b"40000 d\0"[..], &blob].concat());
+    let file = origin.commit_raw_tree("file", &[&b"100644 f\0"[..], &tree, b"100644 good\0", &blob].concat());
+    origin.commit_raw_tree("torn", &[&b"100644 f\0"[..], &blob[..10]].concat());
+    origin.git(&["tag", "-a", "-m", "a tree", "tree", &id.to_string()], "");
+    origin.git(&["tag", "a-blob", "main:a"], "");
+    let mut mirror = origin.mirror();
+    for _ in 0..2 {
+        let fetched = mirror.fetch(&["main", "directory", "file", "torn", "tree", "a-blob"]).unwrap();
+        assert_eq!(fetched.heads.keys().collect::<Vec<_>>(), ["file", "main"], "{fetched:?}");
+        for name in ["directory", "torn", "tree", "a-blob"] {
+            assert_eq!(fetched.changes[name], Change::Refused, "{name}: {fetched:?}");
+            assert!(!fetched.refused[name].is_empty(), "{name}: {fetched:?}");
+        }
+        assert!(fetched.rebuilt.is_none() && mirror.damage().is_none());
+    }
+    assert_eq!(files(&mirror, &good, ""), [("a".into(), "1".into())]);
+    let error = mirror.read(&file, "", &ReadLimits::default()).unwrap_err();
+    assert!(matches!(&error, GitError::PathRefused { path, .. } if path == "f"), "{error}");
+    let tree = mirror.read(&file, "", &lenient()).unwrap();
+    assert_eq!((tree.files().len(), tree.skipped().len()), (1, 1));
+    assert_eq!(mirror.damage(), None);
 }

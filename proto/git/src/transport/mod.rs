@@ -160,9 +160,10 @@ impl Session {
             words: words.as_deref(),
         };
         let refuse = |_| Ok(None);
-        let handshake =
+        let handshake = caught(|| {
             gix_protocol::handshake(&mut transport, Service::UploadPack, refuse, Vec::new(), &mut Discard)
-                .map_err(|error| context.explain(&error))?;
+        });
+        let handshake = handshake.map_err(|error| context.explain(&error))?;
         let format =
             handshake.capabilities.capability("object-format").and_then(|c| c.value().map(BString::from));
         if let Some(format) = format.filter(|format| format != "sha1") {
@@ -225,7 +226,7 @@ impl Session {
         let mut prefixes = gix_protocol::ls_refs::RefPrefixes::new();
         prefixes.extend(names.iter().map(|name| BString::from(name.as_str())));
         let command = gix_protocol::LsRefsCommand::new(Some(prefixes), &self.handshake.capabilities, agent());
-        let listed = command.invoke_blocking(&mut self.transport, &mut Discard, false);
+        let listed = caught(|| command.invoke_blocking(&mut self.transport, &mut Discard, false));
         listed.map_err(|error| self.context().explain(&error))
     }
 
@@ -238,7 +239,7 @@ impl Session {
     ) -> Result<Received, GitError> {
         self.budget.allow("bytes of a pack", self.limits.pack_bytes_max);
         let _alarm = Alarm::set(&self.budget);
-        let received = self.exchange(want, directory, base);
+        let received = caught(|| self.exchange(want, directory, base));
         received.map_err(|error| self.context().explain(&error))
     }
 
@@ -318,6 +319,13 @@ impl Session {
     }
 }
 
+/// Answers that no Git server gives can lead gix to a place that its authors held to be
+/// impossible. That is the server's fault, not the end of the program.
+fn caught<T>(work: impl FnOnce() -> gix_error::Result<T>) -> gix_error::Result<T> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    outcome.unwrap_or_else(|_| Err(gix_error::corruption("its answer makes no sense").into()))
+}
+
 /// The kind of an error of the disk among the causes. Errors of the network never get
 /// here: the budget has noted them before.
 fn disk_trouble(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
@@ -337,7 +345,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A server at the other end of a program waits for this; for HTTP it is nothing.
         if !self.budget.is_interrupted() {
-            let _ = gix_protocol::indicate_end_of_interaction(&mut self.transport, false);
+            let _ = caught(|| Ok(gix_protocol::indicate_end_of_interaction(&mut self.transport, false)?));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -115,7 +116,8 @@ fn ssh(remote: &Remote) -> Command {
         ssh.arg("-l").arg(user);
     }
     // Nothing after the two dashes is taken for an option.
-    ssh.arg("--").arg(remote.url.host()).arg(format!("git-upload-pack {}", shell_word(&remote.url.path())));
+    let host = remote.url.host().trim_start_matches('[').trim_end_matches(']');
+    ssh.arg("--").arg(host).arg(format!("git-upload-pack {}", shell_word(&remote.url.path())));
     ssh
 }
 
@@ -155,13 +157,19 @@ pub(crate) struct Words {
     kept: Mutex<Vec<u8>>,
     ended: Mutex<bool>,
     ending: Condvar,
+    output_ended: AtomicBool,
 }
 
 impl Words {
-    /// The last words, once the program has closed its standard error or a moment later.
+    /// The last words. A program that has closed its output gets a moment to say why; one
+    /// that has not is not at fault.
     pub(crate) fn last(&self) -> String {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.ending.wait_timeout_while(ended, LAST_WORDS, |ended| !*ended));
+        if self.output_ended.load(Ordering::SeqCst) {
+            drop(self.ending.wait_timeout_while(ended, LAST_WORDS, |ended| !*ended));
+        } else {
+            drop(ended);
+        }
         tidy(&String::from_utf8_lossy(&self.kept.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -195,11 +203,12 @@ impl Program {
         };
         let (send, pieces) = sync_channel(PIECES_MAX);
         let words = Arc::new(Words::default());
-        let listener = Arc::clone(&words);
-        let threads = vec![
-            std::thread::spawn(move || pump(stdout, &send)),
-            std::thread::spawn(move || listener.listen(stderr)),
-        ];
+        let (listener, watcher) = (Arc::clone(&words), Arc::clone(&words));
+        let talk = move || {
+            pump(stdout, &send);
+            watcher.output_ended.store(true, Ordering::SeqCst);
+        };
+        let threads = vec![std::thread::spawn(talk), std::thread::spawn(move || listener.listen(stderr))];
         let reader = Pump { pieces, piece: io::Cursor::default(), budget: Arc::clone(budget) };
         let none = None::<(String, Option<u16>)>;
         let path = remote.url.path();
