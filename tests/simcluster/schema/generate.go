@@ -59,7 +59,9 @@ func describe(p *property, t reflect.Type) string {
 			return "x"
 		case "meta.v1.Time", "meta.v1.MicroTime":
 			return "t"
-		case "runtime.RawExtension", "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaPropsOrBool",
+		case "runtime.RawExtension":
+			return "%*"
+		case "meta.v1.FieldsV1", "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaPropsOrBool",
 			"apiextensions.v1.JSONSchemaPropsOrArray", "apiextensions.v1.JSONSchemaPropsOrStringArray":
 			return "*"
 		}

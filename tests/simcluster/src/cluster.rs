@@ -60,7 +60,7 @@ impl Simulation {
             name: name.to_owned(),
             address,
             authority: self.authority.clone(),
-            state: Mutex::new(State::new(self.builtins.clone(), settings, seed, now)),
+            state: Mutex::new(State::new(&self.builtins, settings, seed, now)),
             changes: watch::Sender::new(0),
             connections: watch::Sender::new(0),
             secret: format!("{seed:016x}"),

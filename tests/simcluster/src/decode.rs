@@ -25,13 +25,15 @@ pub(crate) struct Problems {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mistyped {
     pub(crate) path: String,
+    pub(crate) field: String,
     pub(crate) found: &'static str,
     pub(crate) expected: &'static str,
 }
 
 /// The value as the server would write it.
 pub(crate) fn decode(schema: &Schema, value: &Value) -> (Value, Problems) {
-    let mut decoder = Decoder { schema, problems: Problems::default(), path: String::new() };
+    let mut decoder =
+        Decoder { schema, problems: Problems::default(), path: String::new(), fields: Vec::new() };
     let decoded = decoder.value(schema.root(), value, 0);
     (decoded, decoder.problems)
 }
@@ -54,6 +56,8 @@ struct Decoder<'a> {
     schema: &'a Schema,
     problems: Problems,
     path: String,
+    /// The same without indices and map keys, as Go's decoder names fields.
+    fields: Vec<&'a str>,
 }
 
 impl<'a> Decoder<'a> {
@@ -113,6 +117,7 @@ impl<'a> Decoder<'a> {
         }
         for (name, field) in &structure.fields {
             let at = self.enter(name);
+            self.fields.push(name);
             let value = match fields.get(name) {
                 None | Some(Value::Null) => match field.presence {
                     Presence::Omitted | Presence::Pointer => None,
@@ -127,6 +132,7 @@ impl<'a> Decoder<'a> {
             if let Some(value) = value {
                 kept.insert(name.clone(), value);
             }
+            self.fields.pop();
             self.path.truncate(at);
         }
         Value::Object(kept)
@@ -204,7 +210,8 @@ impl<'a> Decoder<'a> {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        self.problems.mistyped.push(Mistyped { path: self.path.clone(), found, expected });
+        let (path, field) = (self.path.clone(), self.fields.join("."));
+        self.problems.mistyped.push(Mistyped { path, field, found, expected });
         Value::Null
     }
 

@@ -53,10 +53,10 @@ rbac.authorization.k8s.io/v1 clusterroles ClusterRole cluster - - -
 rbac.authorization.k8s.io/v1 rolebindings RoleBinding namespaced - - -
 rbac.authorization.k8s.io/v1 roles Role namespaced - - -
 scheduling.k8s.io/v1 priorityclasses PriorityClass cluster pc - 1
-storage.k8s.io/v1 csidrivers CSIDriver cluster - - -
-storage.k8s.io/v1 csinodes CSINode cluster - - -
+storage.k8s.io/v1 csidrivers CSIDriver cluster - - r
+storage.k8s.io/v1 csinodes CSINode cluster - - r
 storage.k8s.io/v1 csistoragecapacities CSIStorageCapacity namespaced - - -
-storage.k8s.io/v1 storageclasses StorageClass cluster sc - -
+storage.k8s.io/v1 storageclasses StorageClass cluster sc - r
 storage.k8s.io/v1 volumeattachments VolumeAttachment cluster - status -
 ";
 
@@ -127,20 +127,24 @@ impl Kind {
     }
 }
 
+/// The kinds of one version of a group, by resource.
+pub(crate) type Served = BTreeMap<String, Arc<Kind>>;
+/// The versions of a group in the order of preference.
+pub(crate) type Versions = Vec<(String, Served)>;
+
 /// The kinds that a cluster serves now.
 #[derive(Clone, Debug)]
 pub(crate) struct Kinds {
     builtins: Arc<Builtins>,
-    /// Group -> versions in the order of preference -> kinds by resource.
-    groups: BTreeMap<String, Vec<(String, BTreeMap<String, Arc<Kind>>)>>,
+    groups: BTreeMap<String, Versions>,
 }
 
 impl Kinds {
     /// The built-in kinds.
-    pub(crate) fn new(builtins: Arc<Builtins>) -> Kinds {
+    pub(crate) fn new(builtins: &Arc<Builtins>) -> Kinds {
         let mut kinds = Kinds { builtins: builtins.clone(), groups: BTreeMap::new() };
         for line in TABLE.lines() {
-            if let Some(kind) = row(line, &builtins) {
+            if let Some(kind) = row(line, builtins) {
                 kinds.add(kind);
             }
         }
@@ -153,7 +157,7 @@ impl Kinds {
             Some(index) => index,
             None => {
                 versions.push((kind.version.clone(), BTreeMap::new()));
-                versions.sort_by(|one, other| version_order(&other.0).cmp(&version_order(&one.0)));
+                versions.sort_by_key(|(version, _)| std::cmp::Reverse(version_order(version)));
                 versions.iter().position(|(version, _)| *version == kind.version).unwrap_or_default()
             }
         };
@@ -182,8 +186,8 @@ impl Kinds {
     }
 
     /// Groups with their versions and kinds, the core group first.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &[(String, BTreeMap<String, Arc<Kind>>)])> {
-        self.groups.iter().map(|(group, versions)| (group.as_str(), versions.as_slice()))
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &Versions)> {
+        self.groups.iter().map(|(group, versions)| (group.as_str(), versions))
     }
 
     /// Serves what the CustomResourceDefinition defines, in all its served versions.

@@ -27,7 +27,7 @@ pub(crate) struct State {
 
 impl State {
     /// A cluster as it is when it has just come up: the system namespaces and nothing else.
-    pub(crate) fn new(builtins: Arc<Builtins>, settings: Settings, seed: u64, now: Timestamp) -> State {
+    pub(crate) fn new(builtins: &Arc<Builtins>, settings: Settings, seed: u64, now: Timestamp) -> State {
         let mut state = State {
             store: Store::new(settings.history_max),
             kinds: Kinds::new(builtins),

@@ -10,14 +10,26 @@ pub(crate) struct Cause {
     pub(crate) field: String,
 }
 
+/// Marks answers that are no Status.
+const NO_PAGE: &str = "NoPage";
+
+/// An object, or kind of object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) group: String,
+    /// The kind or the resource: the API server says one or the other.
+    pub(crate) kind: String,
+}
+
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) code: u16,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
-    /// Name, group and kind (or resource) the request was about.
-    pub(crate) details: Option<(String, String, String)>,
+    /// What the request was about.
+    pub(crate) details: Option<Box<Subject>>,
     pub(crate) causes: Vec<Cause>,
     pub(crate) retry_after_seconds: Option<u32>,
 }
@@ -35,7 +47,8 @@ impl Failure {
     }
 
     pub(crate) fn about(mut self, name: &str, group: &str, kind: &str) -> Self {
-        self.details = Some((name.to_owned(), group.to_owned(), kind.to_owned()));
+        let (name, group, kind) = (name.to_owned(), group.to_owned(), kind.to_owned());
+        self.details = Some(Box::new(Subject { name, group, kind }));
         self
     }
 
@@ -60,6 +73,16 @@ impl Failure {
     /// There is no such path or resource at all.
     pub(crate) fn no_such_resource() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource").about("", "", "")
+    }
+
+    /// There is no such group or version: answered as by any web server, without a Status.
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(404, NO_PAGE, "404 page not found\n")
+    }
+
+    /// Whether the answer is plain text.
+    pub(crate) fn is_page(&self) -> bool {
+        self.reason == NO_PAGE
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -126,6 +149,9 @@ impl Failure {
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
         let each: Vec<String> =
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        // Said once, however many causes say it.
+        let mut seen = std::collections::BTreeSet::new();
+        let each: Vec<String> = each.into_iter().filter(|text| seen.insert(text.clone())).collect();
         let listed = match each.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -134,6 +160,14 @@ impl Failure {
         let mut failure = Self::new(422, "Invalid", message).about(name, group, kind);
         failure.causes = causes;
         failure
+    }
+
+    /// The text is no resource version.
+    pub(crate) fn not_a_version(text: &str) -> Self {
+        Self::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: \
+             invalid syntax"
+        ))
     }
 
     /// The client has seen a version that this cluster has not come to yet.
@@ -155,25 +189,36 @@ impl Failure {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
-    pub(crate) fn unsupported_media_type(media_type: &str) -> Self {
+    /// A patch of a type that is none, or that custom kinds do not take.
+    pub(crate) fn unsupported_patch() -> Self {
+        let mut failure = Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        failure.details = Some(Default::default());
+        failure
+    }
+
+    pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: application/json, \
-             application/yaml; got {media_type:?}"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
         Self::new(415, "UnsupportedMediaType", message)
     }
 
     /// A JSON patch that cannot be applied.
-    pub(crate) fn unprocessable_patch(why: String) -> Self {
+    pub(crate) fn unprocessable_patch() -> Self {
         let mut failure =
             Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
         failure.details = Some(Default::default());
-        failure.message = format!("{}: {why}", failure.message);
         failure
     }
 
-    /// An applied configuration that does not fit the kind's schema.
-    pub(crate) fn untyped_apply(why: String) -> Self {
+    /// The patched object has fields the kind does not have, and the client asked to be strict.
+    pub(crate) fn strict_patch(patched: &Value, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &json!(patched.to_string()), why);
+        Self::invalid("", "", "", vec![cause])
+    }
+
+    /// What the API server has no better word for, such as an applied configuration that does not fit its schema.
+    pub(crate) fn internal(why: impl Into<String>) -> Self {
         Self::new(500, "", why)
     }
 
@@ -205,7 +250,8 @@ impl Failure {
         if !self.reason.is_empty() {
             status["reason"] = json!(self.reason);
         }
-        if let Some((name, group, kind)) = &self.details {
+        if let Some(subject) = &self.details {
+            let Subject { name, group, kind } = &**subject;
             let mut details = json!({});
             for (field, text) in [("name", name), ("group", group), ("kind", kind)] {
                 if !text.is_empty() {

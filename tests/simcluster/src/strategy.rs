@@ -17,8 +17,15 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, addresses: &mut Addresses)
             object["spec"]["finalizers"] = json!(["kubernetes"]);
             object["status"] = json!({"phase": "Active"});
         }
-        ("", "PersistentVolumeClaim") => object["status"] = json!({"phase": "Pending"}),
-        ("", "PersistentVolume") => object["status"] = json!({"phase": "Pending"}),
+        ("", "PersistentVolumeClaim") => {
+            object["status"] = json!({"phase": "Pending"});
+            protect(object, CLAIM_PROTECTION);
+        }
+        ("", "PersistentVolume") => {
+            let since = object["metadata"]["creationTimestamp"].clone();
+            object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": since});
+            protect(object, VOLUME_PROTECTION);
+        }
         ("", "Pod") => pod(object),
         ("batch", "Job") => job_selector(object),
         ("apps", "DaemonSet") => template_generation(object, 1),
@@ -28,13 +35,27 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, addresses: &mut Addresses)
     }
 }
 
+/// What keeps storage that is in use from going.
+pub(crate) const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
+pub(crate) const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
+
+fn protect(object: &mut Value, finalizer: &str) {
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(list) if list.contains(&json!(finalizer)) => {}
+        Some(list) => list.push(json!(finalizer)),
+        None => *finalizers = json!([finalizer]),
+    }
+}
+
 /// Prepares an object that replaces `live`.
-pub(crate) fn update(kind: &Kind, live: &Value, object: &mut Value) {
+pub(crate) fn update(kind: &Kind, live: &Value, object: &mut Value, addresses: &mut Addresses) {
     if kind.status_apart() {
         copy(live, object, "status");
     }
     if (kind.group.as_str(), kind.kind.as_str()) == ("", "Service") {
         keep_addresses(live, object);
+        allocate(object, addresses);
     }
     if kind.kind == "Namespace" && kind.group.is_empty() {
         copy(live, object, "spec");
@@ -204,10 +225,15 @@ fn job_selector(object: &mut Value) {
     ] {
         labels[label] = value.clone();
     }
+    let labels = labels.clone();
+    if object["metadata"].get("labels").is_none_or(Value::is_null) {
+        object["metadata"]["labels"] = labels;
+    }
     object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
 }
 
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+/// The annotation that counts the changes of a DaemonSet's template.
+pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 fn template_generation(object: &mut Value, generation: i64) {
     if object["metadata"]["annotations"].is_null() {

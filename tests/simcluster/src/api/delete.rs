@@ -75,9 +75,11 @@ fn details(kind: &Kind, record: &Record) -> Value {
 
 fn check_preconditions(kind: &Kind, record: &Record, options: &Options) -> Result<(), Failure> {
     let conflict = |what: &str, wanted: &str, found: &str| {
-        let why =
-            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Failure::conflict(&kind.group, &kind.resource, &record.name, &why))
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might \
+             have been deleted and then recreated"
+        );
+        Err(Failure::conflict(&kind.group, &kind.kind, &record.name, &why))
     };
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != record.uid) {
         return conflict("UID", uid, &record.uid);
@@ -112,6 +114,10 @@ fn begin(
             list.push(json!(extra));
         }
     }
+    let definition = kind.kind == "CustomResourceDefinition";
+    if definition && !options.dry_run && !record.deleting {
+        crate::controllers::end_definition(&mut object, now);
+    }
     let held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let namespace = kind.storage.as_ref() == "namespaces";
     if options.dry_run {
@@ -124,6 +130,9 @@ fn begin(
         return (record.clone(), false);
     }
     object["metadata"]["deletionTimestamp"] = json!(time_text(now));
+    if definition {
+        return (state.store.put(&kind.storage, object), false);
+    }
     object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
     if let Some(generation) = object["metadata"]["generation"].as_i64() {
         object["metadata"]["generation"] = json!(generation + 1);

@@ -49,7 +49,7 @@ pub(super) fn reply(kinds: &Kinds, document: &Document, request: &Request) -> Re
     Ok(Reply::value(200, &value))
 }
 
-type Group<'a> = (&'a str, &'a [(String, std::collections::BTreeMap<String, std::sync::Arc<Kind>>)]);
+type Group<'a> = (&'a str, &'a crate::kinds::Versions);
 
 fn group((name, versions): Group<'_>) -> Value {
     let versions: Vec<Value> = versions

@@ -8,7 +8,10 @@ mod admit;
 mod delete;
 mod discovery;
 mod form;
+mod incoming;
 mod open_api;
+mod options;
+mod patching;
 mod read;
 mod route;
 mod scale;
@@ -85,6 +88,10 @@ impl Reply {
 
 impl From<Failure> for Reply {
     fn from(failure: Failure) -> Reply {
+        if failure.is_page() {
+            let content_type = "text/plain; charset=utf-8".to_owned();
+            return Reply { content_type, ..Reply::json(failure.code, failure.message) };
+        }
         let reply = Reply::value(failure.code, &failure.to_json());
         Reply { retry_after_seconds: failure.retry_after_seconds, ..reply }
     }
@@ -147,10 +154,15 @@ fn answer(state: &mut State, request: &Request, now: Timestamp) -> Result<Answer
         "list" => read::list(state, &call)?,
         "create" => write::create(state, &call)?,
         "update" => write::update(state, &call)?,
-        "patch" => write::patch(state, &call)?,
+        "patch" => patching::patch(state, &call)?,
         "delete" => delete::delete(state, &call)?,
         _ => delete::delete_collection(state, &call)?,
     };
+    let mut reply = reply;
+    if place.kind.kind == "Endpoints" {
+        let warning = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+        reply.warnings.push(warning.to_owned());
+    }
     Ok(Answer::Reply(reply))
 }
 

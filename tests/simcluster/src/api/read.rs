@@ -152,6 +152,9 @@ pub(super) fn list(state: &State, call: &Call<'_>) -> Result<Reply, Failure> {
             metadata["remainingItemCount"] = json!(remaining);
         }
     }
+    if kind.schema.custom() && metadata["continue"].is_null() {
+        metadata["continue"] = json!("");
+    }
     Ok(Reply::json(200, written(call, &records, &metadata)))
 }
 
@@ -160,8 +163,7 @@ fn check_version(state: &State, version: &str, matching: &str) -> Result<(), Fai
     if version.is_empty() || version == "0" {
         return Ok(());
     }
-    let version: u64 =
-        version.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {version:?}")))?;
+    let version: u64 = version.parse().map_err(|_| Failure::not_a_version(version))?;
     let current = state.store.version();
     if version > current {
         return Err(Failure::too_new(version, current));

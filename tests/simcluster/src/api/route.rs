@@ -68,7 +68,7 @@ pub(super) fn route(kinds: &Kinds, path: &str) -> Result<Endpoint, Failure> {
         ["openapi", rest @ ..] => Endpoint::OpenApi(rest.join("/")),
         ["api", version, rest @ ..] => resource(kinds, "", version, rest)?,
         ["apis", group, version, rest @ ..] => resource(kinds, group, version, rest)?,
-        _ => return Err(Failure::no_such_resource()),
+        _ => return Err(Failure::no_such_page()),
     };
     Ok(endpoint)
 }
@@ -86,6 +86,12 @@ fn resource(kinds: &Kinds, group: &str, version: &str, rest: &[&str]) -> Result<
         [resource, name, subresource] => (resource, Some(*name), Some(*subresource)),
         _ => return Err(Failure::no_such_resource()),
     };
+    let known = kinds
+        .groups()
+        .any(|(name, versions)| name == group && versions.iter().any(|(name, _)| name == version));
+    if !known {
+        return Err(Failure::no_such_page());
+    }
     let kind = kinds.find(group, version, resource).ok_or_else(Failure::no_such_resource)?;
     let scope_fits = match namespace {
         Some(_) => kind.namespaced,

@@ -23,12 +23,12 @@ pub(super) fn handle(state: &mut State, call: &Call<'_>, verb: &str) -> Result<R
         ("get", _) => return Ok(Reply::value(200, &before)),
         ("update", _) => body()?,
         ("patch", "application/json-patch+json") => {
-            patch::json_patch(&before, &body()?).map_err(Failure::unprocessable_patch)?
+            patch::json_patch(&before, &body()?).map_err(|_| Failure::unprocessable_patch())?
         }
         ("patch", "application/merge-patch+json" | "application/strategic-merge-patch+json") => {
             patch::merge(&before, &body()?)
         }
-        ("patch", other) => return Err(Failure::unsupported_media_type(other)),
+        ("patch", _) => return Err(Failure::unsupported_patch()),
         _ => return Err(Failure::method_not_allowed()),
     };
     let replicas = after["spec"]["replicas"].as_i64().unwrap_or(0);
@@ -48,7 +48,7 @@ pub(super) fn handle(state: &mut State, call: &Call<'_>, verb: &str) -> Result<R
         subresource: None,
     };
     let through = Call { request: call.request, place: &plain, form: call.form, now: call.now };
-    let written = write::write_through(state, &through, &record, object)?;
+    let written = write::write_through(state, &through, &record, &object)?;
     Ok(Reply::value(200, &scale_of(&place.kind, &written)))
 }
 

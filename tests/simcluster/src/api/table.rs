@@ -29,8 +29,11 @@ pub(super) fn one(kind: &Kind, object: &Value, whole: bool, with_columns: bool, 
     })
 }
 
-/// Name, type and where the cell comes from.
-fn extra(kind: &Kind) -> Vec<(&'static str, fn(&Value) -> Value)> {
+/// Its name and where its cells come from.
+type Column = (&'static str, fn(&Value) -> Value);
+
+/// The columns of a built-in kind between name and age.
+fn extra(kind: &Kind) -> Vec<Column> {
     fn count(value: &Value) -> Value {
         json!(value.as_i64().unwrap_or(0))
     }
@@ -92,8 +95,8 @@ fn extra(kind: &Kind) -> Vec<(&'static str, fn(&Value) -> Value)> {
             ("Status", |o| {
                 let conditions = o["status"]["conditions"].as_array().into_iter().flatten();
                 let ended = conditions.filter(|c| c["status"] == "True").filter_map(|c| c["type"].as_str());
-                let ended = ended.filter(|kind| matches!(*kind, "Complete" | "Failed" | "Suspended"));
-                json!(ended.last().unwrap_or("Running"))
+                let mut ended = ended.filter(|kind| matches!(*kind, "Complete" | "Failed" | "Suspended"));
+                json!(ended.next_back().unwrap_or("Running"))
             }),
             ("Completions", |o| fraction(&o["status"]["succeeded"], &o["spec"]["completions"])),
         ],

@@ -8,9 +8,20 @@ use crate::status::{Cause, Failure};
 use serde_json::{Value, json};
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
-                         and must start and end with an alphanumeric character";
+                         and must start and end with an alphanumeric character (e.g. 'example.com', regex used for \
+                         validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
-                     start and end with an alphanumeric character";
+                     start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
+                     validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
+                         with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
+                         validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or \
+                           '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
+                           'my_value',  or '12345', regex used for validation is \
+                           '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
+                        or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const IMMUTABLE: &str = "field is immutable";
 
 /// Checks a new object.
@@ -75,21 +86,15 @@ fn name(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 fn metadata(object: &Value, causes: &mut Vec<Cause>) {
     for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
         if !is_label_key(key) {
-            let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
-                       an alphanumeric character";
-            causes.push(Cause::invalid("metadata.labels", &json!(key), why));
+            causes.push(Cause::invalid("metadata.labels", &json!(key), LABEL_KEY));
         }
         if !value.as_str().is_some_and(is_label_value) {
-            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
-                       and must start and end with an alphanumeric character";
-            causes.push(Cause::invalid("metadata.labels", value, why));
+            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
         }
     }
     for key in object["metadata"]["annotations"].as_object().into_iter().flatten().map(|(key, _)| key) {
         if !is_label_key(&key.to_lowercase()) {
-            let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
-                       an alphanumeric character";
-            causes.push(Cause::invalid("metadata.annotations", &json!(key), why));
+            causes.push(Cause::invalid("metadata.annotations", &json!(key), LABEL_KEY));
         }
     }
 }
@@ -99,15 +104,18 @@ fn specification(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", _) if spec["template"].is_object() => {
             selector(spec, causes);
-            pod_template(spec, "spec.template", &["Always"], causes);
+            pod_template(spec, "spec.template", causes);
+            let policy = &spec["template"]["spec"]["restartPolicy"];
+            if policy != "Always" {
+                causes.push(Cause::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
+            }
         }
-        ("batch", "Job") => pod_template(spec, "spec.template", &["OnFailure", "Never"], causes),
+        ("batch", "Job") => job(spec, "spec.template", causes),
         ("batch", "CronJob") => {
             required(spec, "spec", "schedule", causes);
-            let job = &spec["jobTemplate"]["spec"];
-            pod_template(job, "spec.jobTemplate.spec.template", &["OnFailure", "Never"], causes);
+            job(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec.template", causes);
         }
-        ("", "Pod") => containers(spec, "spec", causes),
+        ("", "Pod") => containers(spec, "spec", &[], causes),
         ("", "Service") => service(spec, causes),
         ("", "ConfigMap" | "Secret") => data_keys(object, causes),
         ("networking.k8s.io", "Ingress") => ingress(spec, causes),
@@ -150,28 +158,34 @@ fn selector(spec: &Value, causes: &mut Vec<Cause>) {
     if wanted.clone().any(|(key, value)| labels.get(key) != Some(value))
         || (selector.is_null() && labels.is_null())
     {
-        let shown = if labels.is_null() { json!({}) } else { labels.clone() };
         let why = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", &shown, why));
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
 }
 
-fn pod_template(spec: &Value, path: &str, policies: &[&str], causes: &mut Vec<Cause>) {
-    let pod = &spec["template"]["spec"];
-    containers(pod, &format!("{path}.spec"), causes);
-    let policy = &pod["restartPolicy"];
-    if !policies.iter().any(|allowed| policy == allowed) {
-        causes.push(Cause::unsupported(format!("{path}.spec.restartPolicy"), policy, policies));
+fn pod_template(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let claims = spec["volumeClaimTemplates"].as_array().into_iter().flatten();
+    let claims: Vec<&Value> = claims.map(|claim| &claim["metadata"]["name"]).collect();
+    containers(&spec["template"]["spec"], &format!("{path}.spec"), &claims, causes);
+}
+
+fn job(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    pod_template(spec, path, causes);
+    let policy = &spec["template"]["spec"]["restartPolicy"];
+    if policy != "OnFailure" && policy != "Never" {
+        let why = "valid values: \"OnFailure\", \"Never\"";
+        causes.push(Cause::required(format!("{path}.spec.restartPolicy"), why));
     }
 }
 
-fn containers(pod: &Value, path: &str, causes: &mut Vec<Cause>) {
+/// `claims` are volumes that come from elsewhere.
+fn containers(pod: &Value, path: &str, claims: &[&Value], causes: &mut Vec<Cause>) {
     let listed = pod["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     if listed.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
-    let volumes: Vec<&Value> =
-        pod["volumes"].as_array().into_iter().flatten().map(|volume| &volume["name"]).collect();
+    let volumes = pod["volumes"].as_array().into_iter().flatten().map(|volume| &volume["name"]);
+    let volumes: Vec<&Value> = volumes.chain(claims.iter().copied()).collect();
     for (index, container) in listed.iter().enumerate() {
         let path = format!("{path}.containers[{index}]");
         required(container, &path, "name", causes);
@@ -233,8 +247,7 @@ fn data_keys(object: &Value, causes: &mut Vec<Cause>) {
     for field in ["data", "binaryData"] {
         for (key, _) in object[field].as_object().into_iter().flatten() {
             if !valid(key) {
-                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-                causes.push(Cause::invalid(format!("{field}[{key}]"), &json!(key), why));
+                causes.push(Cause::invalid(format!("{field}[{key}]"), &json!(key), DATA_KEY));
             }
         }
     }
@@ -276,9 +289,8 @@ fn definition(spec: &Value, causes: &mut Vec<Cause>) {
 fn fixed_paths(kind: &Kind) -> &'static [&'static str] {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") => &["spec.selector"],
-        ("batch", "Job") => &["spec.selector", "spec.template", "spec.completionMode"],
+        ("batch", "Job") => &["spec.selector", "spec.template.spec", "spec.completionMode"],
         ("", "Secret") => &["type"],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["roleRef"],
         ("storage.k8s.io", "StorageClass") => {
             &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"]
         }
@@ -299,7 +311,7 @@ fn immutable(kind: &Kind, before: &Value, object: &Value, causes: &mut Vec<Cause
         }
     }
     if before["immutable"] == json!(true) {
-        for field in ["data", "binaryData", "immutable"] {
+        for field in ["immutable", "data", "binaryData"] {
             if before.get(field) != object.get(field) {
                 causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
             }
@@ -313,10 +325,15 @@ fn immutable(kind: &Kind, before: &Value, object: &Value, causes: &mut Vec<Cause
                 && object["spec"]["type"] != "ExternalName"
                 && old.as_str().is_some_and(|ip| !ip.is_empty())
             {
-                causes.push(Cause::invalid("spec.clusterIPs[0]", new, "may not change once set"));
+                causes.push(Cause::invalid("spec.clusterIPs[0]", &json!([new]), "may not change once set"));
             }
         }
         ("", "PersistentVolumeClaim") => claim(before, object, causes),
+        ("rbac.authorization.k8s.io", _) if before["roleRef"] != object["roleRef"] => {
+            let role = &object["roleRef"];
+            let shown = json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+            causes.push(Cause::invalid("roleRef", &shown, "cannot change roleRef"));
+        }
         _ => {}
     }
 }
@@ -367,10 +384,15 @@ fn new_finalizers(before: &Value, object: &Value, causes: &mut Vec<Cause>) {
     let known = list(before);
     let new: Vec<Value> = list(object).into_iter().filter(|finalizer| !known.contains(finalizer)).collect();
     if !new.is_empty() {
+        let listed: Vec<String> = new.iter().map(Value::to_string).collect();
         let why = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers {}",
-            Value::Array(new)
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            listed.join(", ")
         );
-        causes.push(Cause::forbidden("metadata.finalizers", &why));
+        // The API server says it twice.
+        causes.extend([
+            Cause::forbidden("metadata.finalizers", &why),
+            Cause::forbidden("metadata.finalizers", &why),
+        ]);
     }
 }

@@ -51,9 +51,7 @@ pub(super) fn start(state: &State, call: &Call<'_>) -> Result<Watch, Failure> {
     let asked = request.query("resourceVersion");
     let asked: u64 = match asked {
         "" => 0,
-        text => {
-            text.parse().map_err(|_| Failure::bad_request(format!("invalid resource version {text:?}")))?
-        }
+        text => text.parse().map_err(|_| Failure::not_a_version(text))?,
     };
     let initial_events = request.query("sendInitialEvents");
     let bookmarks = request.flag("allowWatchBookmarks");

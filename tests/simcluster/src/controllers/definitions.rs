@@ -1,6 +1,6 @@
 //! When is a custom kind served, and when does it go?
 
-use super::{garbage, set_condition, write};
+use super::{garbage, set_condition, write, write_status};
 use crate::state::{State, time_text};
 use crate::store::Key;
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ pub(super) fn reconcile(state: &mut State, key: &Key, now: Timestamp) {
     }
     state.kinds.define(&object);
     let now = time_text(now);
+    let before = object.clone();
     let mut names = object["spec"]["names"].clone();
     if let Some(fields) = names.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
@@ -35,12 +36,22 @@ pub(super) fn reconcile(state: &mut State, key: &Key, now: Timestamp) {
         let condition = json!({"type": kind, "status": "True", "reason": reason, "message": message});
         set_condition(status, condition, &now);
     }
-    // Objects of this kind go before it does.
-    let finalizers = &mut object["metadata"]["finalizers"];
-    if finalizers.is_null() {
-        *finalizers = json!([FINALIZER]);
+    if object != before {
+        write_status(state, &STORAGE.into(), "kube-apiserver", &before, object, &now);
     }
-    write(state, &STORAGE.into(), object);
+}
+
+/// Marks a definition whose deletion begins: its objects go before it does.
+pub(crate) fn end_definition(object: &mut Value, now: Timestamp) {
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let reason = "InstanceDeletionPending";
+    let condition = json!({"type": "Terminating", "status": "True", "reason": reason, "message": message});
+    set_condition(&mut object["status"], condition, &time_text(now));
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(list) => list.push(json!(FINALIZER)),
+        None => *finalizers = json!([FINALIZER]),
+    }
 }
 
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";

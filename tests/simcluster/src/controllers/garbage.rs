@@ -3,6 +3,7 @@
 use super::write;
 use crate::state::{State, time_text};
 use crate::store::{Key, Record};
+use crate::strategy::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,6 +29,12 @@ pub(super) fn reconcile(state: &mut State, storage: &Arc<str>, key: &Key, now: T
     let object = record.value();
     let finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let dependents = state.store.dependents(&record.uid);
+    for finalizer in [CLAIM_PROTECTION, VOLUME_PROTECTION] {
+        if finalizers.contains(&json!(finalizer)) {
+            release(state, storage, object, finalizer);
+            return;
+        }
+    }
     if finalizers.contains(&json!("orphan")) {
         for (storage, key) in dependents {
             disown(state, &storage, &key, &record.uid);

@@ -16,6 +16,9 @@ mod status;
 mod tests;
 mod workloads;
 
+pub(crate) use definitions::end_definition;
+
+use crate::managed::{Managed, Operation, Write, Writer, track_update};
 use crate::state::State;
 use crate::store::{Change, Event, Key};
 use jiff::Timestamp;
@@ -122,6 +125,31 @@ fn write(state: &mut State, storage: &Arc<str>, object: Value) {
     if before.is_none_or(|before| before.value() != object) {
         state.store.put(storage, object);
     }
+}
+
+/// Stores an object with a new status under the name of the controller that wrote it.
+fn write_status(
+    state: &mut State,
+    storage: &Arc<str>,
+    name: &str,
+    before: &Value,
+    mut after: Value,
+    now: &str,
+) {
+    let Some(kind) = state.kinds.stored(storage).cloned() else {
+        return;
+    };
+    let writer = Writer {
+        operation: Operation::Update,
+        name: name.to_owned(),
+        api_version: kind.api_version(),
+        subresource: "status".to_owned(),
+    };
+    let managed = Managed::of(before).unwrap_or_default();
+    let tracked = Write { schema: &kind.schema, writer: &writer, ignored: &[], now };
+    let managed = track_update(&tracked, before, &after, managed);
+    after["metadata"]["managedFields"] = managed.to_json();
+    write(state, storage, after);
 }
 
 /// Sets a condition, keeping the time of its last transition when its status is the same.

@@ -4,8 +4,7 @@
 //! settings give, if its images allow it (see [`Outcome`]) and nobody asked for it to fail.
 
 use super::status::{self, Progress};
-use super::{pods, write};
-use crate::managed::{Managed, Operation, Writer, track_update};
+use super::{pods, write_status};
 use crate::state::{State, time_text};
 use crate::store::Key;
 use jiff::{SignedDuration, Timestamp};
@@ -102,7 +101,7 @@ pub(super) fn reconcile(state: &mut State, storage: &Arc<str>, key: &Key, now: T
         revision(&mut after, rollout.template, &hash);
     }
     if after != object {
-        write_status(state, storage, &object, after, &text);
+        write_status(state, storage, "kube-controller-manager", &object, after, &text);
     }
     if state.settings.pods && spec["suspend"] != json!(true) {
         pods::ensure(state, storage, &object, &hash, progress, rollout.outcome, now);
@@ -120,22 +119,6 @@ fn revision(object: &mut Value, template: u64, hash: &str) {
     if annotations[REVISION].is_null() {
         annotations[REVISION] = json!("1");
     }
-}
-
-fn write_status(state: &mut State, storage: &Arc<str>, before: &Value, mut after: Value, now: &str) {
-    let Some(kind) = state.kinds.stored(storage).cloned() else {
-        return;
-    };
-    let writer = Writer {
-        operation: Operation::Update,
-        name: "kube-controller-manager".to_owned(),
-        api_version: kind.api_version(),
-        subresource: "status".to_owned(),
-    };
-    let managed = Managed::of(before).unwrap_or_default();
-    let managed = track_update(&kind.schema, before, &after, managed, &writer, &[], now);
-    after["metadata"]["managedFields"] = managed.to_json();
-    write(state, storage, after);
 }
 
 /// Starts or continues the rollout of the workload.

@@ -18,7 +18,7 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
         ("", "ReplicationController") => workload::replication_controller(object),
         ("apps", "Deployment") => workload::deployment(&mut object["spec"]),
         ("apps", "StatefulSet") => workload::stateful_set(&mut object["spec"]),
-        ("apps", "DaemonSet") => workload::daemon_set(&mut object["spec"]),
+        ("apps", "DaemonSet") => workload::daemon_set(object),
         ("apps", "ReplicaSet") => workload::replica_set(&mut object["spec"]),
         ("batch", "Job") => workload::job(&mut object["spec"]),
         ("batch", "CronJob") => workload::cron_job(&mut object["spec"]),

@@ -7,9 +7,14 @@ pub(super) fn pod(object: &mut Value) {
     let spec = &mut object["spec"];
     pod_spec(spec);
     default(spec, "enableServiceLinks", json!(true));
+    let host_network = spec["hostNetwork"] == json!(true);
     for list in ["containers", "initContainers"] {
         for container in each(spec, list) {
             requests_from_limits(&mut container["resources"]);
+            for port in each(container, "ports").filter(|_| host_network) {
+                let number = port["containerPort"].clone();
+                default(port, "hostPort", number);
+            }
         }
     }
 }
@@ -41,10 +46,9 @@ pub(super) fn pod_spec(spec: &mut Value) {
     } else if let Some(account) = spec.get("serviceAccount").cloned() {
         spec["serviceAccountName"] = account;
     }
-    let host_network = spec["hostNetwork"] == json!(true);
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for one in each(spec, list) {
-            container(one, host_network && list != "ephemeralContainers");
+            container(one);
         }
     }
     for one in each(spec, "volumes") {
@@ -52,7 +56,7 @@ pub(super) fn pod_spec(spec: &mut Value) {
     }
 }
 
-fn container(container: &mut Value, host_network: bool) {
+fn container(container: &mut Value) {
     let image = container["image"].as_str().unwrap_or_default();
     let policy = if is_latest(image) { "Always" } else { "IfNotPresent" };
     default_text(container, "imagePullPolicy", policy);
@@ -60,9 +64,6 @@ fn container(container: &mut Value, host_network: bool) {
     default_text(container, "terminationMessagePolicy", "File");
     for port in each(container, "ports") {
         default_text(port, "protocol", "TCP");
-        if host_network && let Some(number) = port.get("containerPort").cloned() {
-            default(port, "hostPort", number);
-        }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container.get(name).is_some_and(Value::is_object) {

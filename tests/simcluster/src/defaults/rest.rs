@@ -2,16 +2,24 @@
 
 use super::{default, default_text, each};
 use crate::kinds::Kind;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub(super) fn fill(kind: &Kind, object: &mut Value) {
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Secret") => default_text(object, "type", "Opaque"),
+        ("", "Secret") => {
+            default_text(object, "type", "Opaque");
+            encode_strings(object);
+        }
         ("", "PersistentVolumeClaim") => {
             default(&mut object["spec"], "volumeMode", json!("Filesystem"));
             default_text(&mut object["status"], "phase", "Pending");
         }
         ("", "PersistentVolume") => {
+            if let Some(path) = object["spec"].get_mut("hostPath") {
+                default(path, "type", json!(""));
+            }
             default_text(&mut object["spec"], "persistentVolumeReclaimPolicy", "Retain");
             default(&mut object["spec"], "volumeMode", json!("Filesystem"));
             default_text(&mut object["status"], "phase", "Pending");
@@ -36,7 +44,7 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         ("storage.k8s.io", "CSIDriver") => csi_driver(&mut object["spec"]),
         ("scheduling.k8s.io", "PriorityClass") => {
-            default(object, "preemptionPolicy", json!("PreemptLowerPriority"))
+            default(object, "preemptionPolicy", json!("PreemptLowerPriority"));
         }
         (
             "admissionregistration.k8s.io",
@@ -52,6 +60,15 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(&mut object["spec"]),
         _ => {}
+    }
+}
+
+/// `stringData` is only ever written: it becomes part of `data`.
+fn encode_strings(object: &mut Value) {
+    let plain = object.as_object_mut().and_then(|fields| fields.remove("stringData"));
+    for (key, text) in plain.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        default(object, "data", json!({}));
+        object["data"][key] = json!(STANDARD.encode(text.as_str().unwrap_or_default()));
     }
 }
 
@@ -113,9 +130,8 @@ fn binding(object: &mut Value) {
     const GROUP: &str = "rbac.authorization.k8s.io";
     default_text(&mut object["roleRef"], "apiGroup", GROUP);
     for subject in each(object, "subjects") {
-        match subject["kind"].as_str() {
-            Some("User" | "Group") => default_text(subject, "apiGroup", GROUP),
-            _ => {}
+        if let Some("User" | "Group") = subject["kind"].as_str() {
+            default_text(subject, "apiGroup", GROUP);
         }
     }
 }

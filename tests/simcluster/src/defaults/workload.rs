@@ -2,6 +2,7 @@
 
 use super::pod::template;
 use super::{default, default_text, each};
+use crate::strategy::TEMPLATE_GENERATION;
 use serde_json::{Value, json};
 
 pub(super) fn deployment(spec: &mut Value) {
@@ -40,7 +41,11 @@ pub(super) fn stateful_set(spec: &mut Value) {
     template(&mut spec["template"]);
 }
 
-pub(super) fn daemon_set(spec: &mut Value) {
+pub(super) fn daemon_set(object: &mut Value) {
+    // Where the API server keeps a count of template changes.
+    default(&mut object["metadata"], "annotations", json!({}));
+    default(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, json!("0"));
+    let spec = &mut object["spec"];
     let strategy = &mut spec["updateStrategy"];
     default_text(strategy, "type", "RollingUpdate");
     if strategy["type"] == "RollingUpdate" {
@@ -77,6 +82,7 @@ pub(super) fn job(spec: &mut Value) {
     default(spec, "backoffLimit", json!(6));
     default(spec, "completionMode", json!("NonIndexed"));
     default(spec, "suspend", json!(false));
+    default(spec, "manualSelector", json!(false));
     let replacement = if spec.get("podFailurePolicy").is_some() { "Failed" } else { "TerminatingOrFailed" };
     default(spec, "podReplacementPolicy", json!(replacement));
     template(&mut spec["template"]);

@@ -48,10 +48,11 @@ fn walk(schema: &Schema, shape: &Shape, old: Option<&Value>, new: Option<&Value>
         false => View::Leaf,
     };
     match view {
-        View::Leaf => match (old, new) {
-            (Some(old), Some(new)) => found.modified.member = old != new,
-            _ => {}
-        },
+        View::Leaf => {
+            if let (Some(old), Some(new)) = (old, new) {
+                found.modified.member = old != new;
+            }
+        }
         View::Struct(structure) => {
             for (name, pair) in pairs(old, new) {
                 let of = structure.shape(name).unwrap_or(&Shape::Any);

@@ -1,7 +1,7 @@
 //! Which fields does a configuration speak of?
 
 use super::{Node, Set, element};
-use crate::schema::{Schema, Shape, View};
+use crate::schema::{Scalar, Schema, Shape, View};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,13 @@ fn walk(schema: &Schema, shape: &Shape, value: &Value, path: &mut String) -> Res
     let leaf = || Node { member: true, below: Set::default() };
     let mut below = Set::default();
     match (schema.view(shape, &[Some(value)]), value) {
-        (View::Leaf, _) | (_, Value::Null) => return Ok(leaf()),
+        (_, Value::Null) => return Ok(leaf()),
+        (View::Leaf, _) => {
+            return match wrong_scalar(shape, value) {
+                Some(expected) => Err(format!("{path}: expected {expected}, got {}", go_value(value))),
+                None => Ok(leaf()),
+            };
+        }
         (View::Struct(structure), Value::Object(fields)) => {
             for (name, child) in fields {
                 let length = path.len();
@@ -62,10 +68,35 @@ fn walk(schema: &Schema, shape: &Shape, value: &Value, path: &mut String) -> Res
                 below.put(&element, node);
             }
         }
-        (View::Struct(_) | View::Map(_), _) => return Err(format!("{path}: expected map, got &{{{value}}}")),
-        (View::List(..), _) => return Err(format!("{path}: expected list, got &{{{value}}}")),
+        (View::Struct(_) | View::Map(_), _) => {
+            return Err(format!("{path}: expected map, got {}", go_value(value)));
+        }
+        (View::List(..), _) => return Err(format!("{path}: expected list, got {}", go_value(value))),
     }
     Ok(Node { member: false, below })
+}
+
+/// What a scalar should have been, if it is something else.
+fn wrong_scalar(shape: &Shape, value: &Value) -> Option<&'static str> {
+    match shape {
+        Shape::Scalar(Scalar::String) if !value.is_string() => Some("string"),
+        Shape::Scalar(Scalar::Integer | Scalar::Number) if !value.is_number() => {
+            Some("numeric (int or float)")
+        }
+        Shape::Scalar(Scalar::Boolean) if !value.is_boolean() => Some("boolean"),
+        _ => None,
+    }
+}
+
+/// A value as these messages show it.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::String(_) => "string".to_owned(),
+        Value::Number(_) | Value::Bool(_) => format!("&value.valueUnstructured{{Value:{value}}}"),
+        Value::Array(_) => "list".to_owned(),
+        Value::Object(_) => "map".to_owned(),
+        Value::Null => "null".to_owned(),
+    }
 }
 
 fn is_empty_object(value: &Value) -> bool {

@@ -6,4 +6,4 @@ mod tests;
 mod writes;
 
 pub(crate) use entries::{Managed, Operation, Writer};
-pub(crate) use writes::{ApplyError, apply, same_but_times, track_update};
+pub(crate) use writes::{ApplyError, Write, apply, same_but_times, track_update};

@@ -37,18 +37,24 @@ pub(crate) struct Applied {
     pub(crate) managed: Managed,
 }
 
-/// Server-side apply of `config` over `live` (an object of zero values when it is being created). `ignored` are the
-/// trees this endpoint does not write (such as `status`).
+/// A write, apart from the objects: who, when, and the trees its endpoint leaves alone (such as `status`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) writer: &'a Writer,
+    pub(crate) ignored: &'a [&'a [&'a str]],
+    pub(crate) now: &'a str,
+}
+
+/// Server-side apply of `config` over `live` (an object of zero values when it is being created).
 pub(crate) fn apply(
-    schema: &Schema,
+    write: &Write<'_>,
     live: &Value,
     config: &Value,
     mut managed: Managed,
-    writer: &Writer,
-    ignored: &[&[&str]],
     force: bool,
-    now: &str,
 ) -> Result<Applied, ApplyError> {
+    let Write { schema, writer, ignored, now } = *write;
     let root = schema.root();
     let mut set = owned(schema, root, config).map_err(ApplyError::Schema)?;
     for path in ignored {
@@ -59,19 +65,18 @@ pub(crate) fn apply(
     let share = Share {
         api_version: writer.api_version.clone(),
         time: last.as_ref().and_then(|share| share.time.clone()),
-        set: strip(&set),
+        set,
     };
     managed.put(writer, share);
     let object = match &last {
         Some(last) => prune(schema, &merged, &managed, &last.set),
         None => merged,
     };
-    let changed = settle(schema, live, &object, &mut managed, Some(writer), ignored, force)
-        .map_err(ApplyError::Conflicts)?;
-    if changed {
-        if let Some(share) = managed.get(writer).cloned() {
-            managed.put(writer, Share { time: Some(now.to_owned()), ..share });
-        }
+    let changed = settle(write, live, &object, &mut managed, force).map_err(ApplyError::Conflicts)?;
+    // Only now: while pruning, the name that an apply gives keeps the metadata from being taken away.
+    if let Some(share) = managed.get(writer).cloned() {
+        let time = if changed { Some(now.to_owned()) } else { share.time };
+        managed.put(writer, Share { set: strip(&share.set), time, ..share });
     }
     Ok(Applied { object, managed })
 }
@@ -86,15 +91,8 @@ pub(crate) enum ApplyError {
 }
 
 /// Records a create, update or patch: `writer` takes what it changed.
-pub(crate) fn track_update(
-    schema: &Schema,
-    live: &Value,
-    new: &Value,
-    mut managed: Managed,
-    writer: &Writer,
-    ignored: &[&[&str]],
-    now: &str,
-) -> Managed {
+pub(crate) fn track_update(write: &Write<'_>, live: &Value, new: &Value, mut managed: Managed) -> Managed {
+    let Write { schema, writer, ignored, now } = *write;
     let mut changes = compare(schema, schema.root(), live, new);
     for path in ignored {
         changes.added.remove_tree(path);
@@ -109,8 +107,9 @@ pub(crate) fn track_update(
             Some(before) => before.set.union(&taken),
             None => taken,
         };
-        let share = Share { api_version: writer.api_version.clone(), time: Some(now.to_owned()), set };
-        managed.put(writer, share);
+        // The API server does not say when a /scale was written.
+        let time = (writer.subresource != "scale").then(|| now.to_owned());
+        managed.put(writer, Share { api_version: writer.api_version.clone(), time, set });
     }
     managed
 }
@@ -159,14 +158,13 @@ fn prune(schema: &Schema, merged: &Value, managed: &Managed, last: &Set) -> Valu
 /// Takes changed and removed fields from the other managers; refuses if they conflict and it is not forced.
 /// Returns whether the object changed.
 fn settle(
-    schema: &Schema,
+    write: &Write<'_>,
     live: &Value,
     object: &Value,
     managed: &mut Managed,
-    writer: Option<&Writer>,
-    ignored: &[&[&str]],
     force: bool,
 ) -> Result<bool, Vec<Conflict>> {
+    let Write { schema, writer, ignored, .. } = *write;
     let mut changes = compare(schema, schema.root(), live, object);
     for path in ignored {
         changes.added.remove_tree(path);
@@ -174,7 +172,7 @@ fn settle(
         changes.removed.remove_tree(path);
     }
     let taken = changes.added.union(&changes.modified);
-    let others = |who: &Writer| writer.is_none_or(|writer| !is_same(who, writer));
+    let others = |who: &Writer| !is_same(who, writer);
     let mut conflicts = Vec::new();
     for (who, share) in managed.iter().filter(|(who, _)| others(who)) {
         for path in share.set.intersection(&taken).paths() {

@@ -118,7 +118,7 @@ fn merge_list(
 
 /// Puts the elements that are named into the named order; the others keep their place before the named ones that
 /// followed them.
-fn order(items: &mut Vec<Value>, wanted: &[Value], key: Option<&str>) {
+fn order(items: &mut [Value], wanted: &[Value], key: Option<&str>) {
     let identity = |item: &Value| match key {
         Some(key) => item.get(key).cloned().unwrap_or(Value::Null),
         None => item.clone(),

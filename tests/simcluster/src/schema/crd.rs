@@ -14,7 +14,7 @@ pub(crate) fn custom(builtins: &Arc<Builtins>, open_api: Option<&Value>) -> Sche
         Some(schema) => reader.shape(schema, 0),
         None => Shape::Any,
     };
-    let root = reader.with_object_fields(root);
+    let root = reader.with_object_fields(&root);
     let own = reader.own;
     Schema::new(builtins.clone(), own, root, true)
 }
@@ -31,9 +31,9 @@ impl Reader<'_> {
     }
 
     /// Every object has apiVersion, kind and metadata, whatever its schema says of them.
-    fn with_object_fields(&mut self, root: Shape) -> Shape {
+    fn with_object_fields(&mut self, root: &Shape) -> Shape {
         let of = match root {
-            Shape::Struct { of, .. } => of,
+            Shape::Struct { of, .. } => *of,
             _ => self.add(Structure { open: true, ..Structure::default() }),
         };
         let index = of.0 - self.builtins.structures().len();
