@@ -20,7 +20,7 @@ pub struct App {
     pub spec: AppSpec,
 }
 
-/// The fields of an [`App`].
+/// The fields under `spec` of the kind App.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct AppSpec {

@@ -33,7 +33,7 @@ pub struct ClusterMetadata {
     pub labels: BTreeMap<LabelKey, LabelValue>,
 }
 
-/// The fields of a [`Cluster`].
+/// The fields under `spec` of the kind Cluster.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct ClusterSpec {

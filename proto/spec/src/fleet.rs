@@ -21,7 +21,7 @@ pub struct Fleet {
     pub spec: FleetSpec,
 }
 
-/// The fields of a [`Fleet`].
+/// The fields under `spec` of the kind Fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct FleetSpec {

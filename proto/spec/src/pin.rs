@@ -19,7 +19,7 @@ pub struct WavePin {
     pub spec: WavePinSpec,
 }
 
-/// The fields of a [`WavePin`].
+/// The fields under `spec` of the kind WavePin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct WavePinSpec {

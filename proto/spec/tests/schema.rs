@@ -8,10 +8,11 @@ fn the_schemas_are_current() {
     let mut stale = Vec::new();
     for (kind, schema) in muster_spec::schemas() {
         let file = directory.join(format!("{}.json", kind.as_str().to_lowercase()));
-        let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
+        let text = format!("{schema:#}\n");
+        let kept = fs::read_to_string(&file).unwrap_or_default();
         if std::env::var_os("MUSTER_RECORD").is_some() {
             fs::write(&file, text).expect("the schema can be written");
-        } else if fs::read_to_string(&file).unwrap_or_default() != text {
+        } else if serde_json::from_str::<serde_json::Value>(&kept).ok().as_ref() != Some(&schema) {
             stale.push(file);
         }
     }

@@ -23,7 +23,9 @@ struct Cursor<'t> {
     text: &'t str,
     offset: usize,
     line: usize,
-    line_start: usize,
+    /// An offset on this line and how many characters of the line stand before it, so that a long
+    /// line is counted only once.
+    counted: (usize, usize),
     keys: Keys,
     depth_max: usize,
     /// Only the syntax counts: a number out of range is JSON all the same.
@@ -32,15 +34,17 @@ struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     fn new(text: &'t str, keys: Keys, depth_max: usize) -> Self {
-        Cursor { text, offset: 0, line: 1, line_start: 0, keys, depth_max, measuring: false }
+        Cursor { text, offset: 0, line: 1, counted: (0, 0), keys, depth_max, measuring: false }
     }
 
-    fn at(&self) -> Mark {
-        let column = self.text[self.line_start..self.offset].chars().count() + 1;
-        Mark { line: self.line, column }
+    fn at(&mut self) -> Mark {
+        let (offset, chars) = self.counted;
+        let chars = chars + self.text[offset..self.offset].chars().count();
+        self.counted = (self.offset, chars);
+        Mark { line: self.line, column: chars + 1 }
     }
 
-    fn fail<T>(&self, message: impl Into<String>) -> Result<T, Error> {
+    fn fail<T>(&mut self, message: impl Into<String>) -> Result<T, Error> {
         Err(Error::new(self.at(), message))
     }
 
@@ -53,7 +57,7 @@ impl<'t> Cursor<'t> {
             self.offset += 1;
             if byte == b'\n' {
                 self.line += 1;
-                self.line_start = self.offset;
+                self.counted = (self.offset, 0);
             }
         }
     }

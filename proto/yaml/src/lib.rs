@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes -> parts (one for each document) -> nodes with their places -> JSON
-//!         split.rs                         compose.rs, scalar.rs      node.rs
+//!         split.rs                   scan.rs, compose.rs, scalar.rs  node.rs
 //! ```
 //!
 //! Kubernetes' tools do not read YAML 1.2, nor quite YAML 1.1: `0644` is the number 420, `on` is
@@ -10,6 +10,20 @@
 //! with `---` ends a document wherever it stands. A fleet repository has to mean the same to
 //! Muster as it does to kubectl, so both its manifests and its own documents are read here, by
 //! one set of rules.
+//!
+//! # Why a scanner of its own
+//! serde_yaml hides whether a scalar had quotes, so `0644` and `"0644"` cannot be told apart; the
+//! crates that read YAML 1.2 accept and refuse other texts than kubectl; the safe port of libyaml
+//! panics on some malformed texts (`[!,`) and refuses some that kubectl reads (`{k:, 1}`). What is a
+//! syntax error here decides whether a deployment goes out, so the scanner follows kubectl's, the
+//! rest is small, and all of it is held to what kubectl says by `tests/kubectl-f.txt`.
+//!
+//! # Where it departs from kubectl
+//! - What follows `...` or a complete document is ignored, as in kubectl, but a control character
+//!   there is an error.
+//! - A file that begins with `{` and is not JSON is read as YAML, as kubectl 1.36 does; 1.32
+//!   refuses it.
+//! - Limits ([`Limits`]).
 //!
 //! Pure: bytes in, values or errors out. No error text contains a scalar's value, since the
 //! document may be a Secret.

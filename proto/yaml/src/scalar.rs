@@ -4,7 +4,10 @@
 //! departures: no base 60, dates stay text, octal also as `0o644`. Only plain scalars and scalars
 //! with a tag of YAML's own are resolved; quoted and block scalars are strings.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{GeneralPurpose, general_purpose::PAD},
+};
 
 use crate::number;
 
@@ -19,6 +22,10 @@ pub(crate) enum Resolved {
     Float(f64),
     Text(String),
 }
+
+/// Base64 as Go reads it: padded, and whatever the unused bits at the end are.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, PAD.with_decode_allow_trailing_bits(true));
 
 const TAG_PREFIX: &str = "tag:yaml.org,2002:";
 
@@ -61,7 +68,7 @@ fn tagged(tag: &str, found: Resolved) -> Result<Resolved, String> {
 
 fn binary(text: &str) -> Result<Resolved, String> {
     let compact: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
-    let bytes = STANDARD.decode(compact).map_err(|_| "the value tagged !!binary is not base64".to_owned())?;
+    let bytes = BASE64.decode(compact).map_err(|_| "the value tagged !!binary is not base64".to_owned())?;
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

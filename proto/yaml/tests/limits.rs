@@ -94,6 +94,14 @@ fn a_long_file_is_read_in_linear_time() {
 }
 
 #[test]
+fn a_long_line_of_json_is_read_in_linear_time() {
+    let items = vec!["{\"a\": 1}"; 100_000].join(",");
+    let nodes =
+        read_with(&format!("{{\"items\": [{items}]}}"), &Limits::default(), Keys::Strict).expect("reads");
+    assert_eq!(nodes[0].get("items").map(|items| items.kind()), Some("a list"));
+}
+
+#[test]
 fn no_error_quotes_a_value() {
     let secret = "hunter2";
     let texts = [
