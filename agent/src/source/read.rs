@@ -111,8 +111,10 @@ fn of_document(error: &SpecError) -> Problem {
 }
 
 /// Apps that ask for something this agent cannot do. Doing only the rest would be worse than nothing:
-/// an ignored `serviceAccount` has too many rights, an ignored `ignoreDifferences` starts a fight.
+/// an ignored `serviceAccount` has too many rights, an ignored `ignoreDifferences` starts a fight, an
+/// ignored wave lets an unproved revision into production.
 fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem>)> {
+    let wave = waits_in_wave(catalog, cluster);
     let refuse = |app: &Located<App>, field: &str| Problem {
         kind: Kind::Document,
         place: app.place(),
@@ -127,16 +129,43 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
             let spec = &app.value.spec;
             let fields = [
                 ("spec.source.repo", spec.source.repo.is_some()),
+                ("spec.sync.interval", spec.sync.interval.is_some()),
+                ("spec.sync.timeout", spec.sync.timeout != muster_spec::Sync::default().timeout),
                 ("spec.sync.serviceAccount", spec.sync.service_account.is_some()),
                 ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
                 ("spec.dependsOn", !spec.depends_on.is_empty()),
                 ("spec.health", !spec.health.is_empty()),
             ];
-            let problems: Vec<_> =
-                fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field)).collect();
+            let fields = fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field));
+            let problems: Vec<_> = fields.chain(wave.clone()).collect();
             (!problems.is_empty()).then(|| (app.value.name().to_string(), problems))
         })
         .collect()
+}
+
+/// Only the first wave follows the head of the branch; this agent cannot read the pins that all others follow.
+fn waits_in_wave(catalog: &Catalog, cluster: &Cluster) -> Option<Problem> {
+    if catalog.has_broken(muster_spec::Kind::Fleet) {
+        let message = "The Fleet document cannot be read, so it is not known whether this cluster waits for a wave. \
+                       Its apps stay as they are until it can.";
+        return Some(Problem { kind: Kind::Document, place: String::new(), message: message.to_owned() });
+    }
+    let fleet = catalog.fleet.as_ref()?;
+    let first = fleet.value.spec.waves.first()?;
+    let place = fleet.place();
+    let refuse = |message| Some(Problem { kind: Kind::Document, place, message });
+    match fleet.value.wave_of(cluster) {
+        Some(wave) if wave.name == first.name => None,
+        Some(wave) => refuse(format!(
+            "This cluster is in wave {}, and this version of the agent cannot follow the pins of any wave but the \
+             first, {}. Its apps stay as they are; remove spec.waves or update the agent.",
+            wave.name, first.name
+        )),
+        None => refuse(
+            "The fleet has waves and no wave selects this cluster. Its apps stay as they are; add its labels to a wave."
+                .to_owned(),
+        ),
+    }
 }
 
 fn options(app: &App) -> Options {
@@ -294,5 +323,35 @@ mod tests {
         let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
         assert_eq!(refused.len(), 1);
         assert!(refused[0].1[0].message.contains("spec.sync.serviceAccount"));
+    }
+
+    #[test]
+    fn only_the_first_wave_follows_the_head() {
+        let wave = |name: &str, env: &str| {
+            format!("  - {{name: {name}, clusters: {{matchLabels: {{env: {env}}}}}}}\n")
+        };
+        let held = |waves: String| {
+            let head =
+                "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec:\n  waves:\n";
+            let fleet = format!("{head}{waves}");
+            let catalog = load(&[("f.yaml", &fleet), ("c.yaml", CLUSTER), ("web.yaml", &app("web", ""))]);
+            assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
+            let held = unsupported(&catalog, &catalog.clusters[&dev()].value);
+            held.into_iter().map(|(_, problems)| problems[0].message.clone()).next()
+        };
+        assert_eq!(held(wave("first", "dev") + &wave("last", "prod")), None);
+        let second = held(wave("first", "test") + &wave("last", "dev")).unwrap();
+        assert!(second.starts_with("This cluster is in wave last"), "{second}");
+        let none = held(wave("first", "test")).unwrap();
+        assert!(none.contains("no wave selects this cluster"), "{none}");
+    }
+
+    #[test]
+    fn a_fleet_that_cannot_be_read_holds_every_app() {
+        let fleet =
+            "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec: {wave: []}\n";
+        let catalog = load(&[("f.yaml", fleet), ("c.yaml", CLUSTER), ("web.yaml", &app("web", ""))]);
+        let held = unsupported(&catalog, &catalog.clusters[&dev()].value);
+        assert!(held[0].1[0].message.starts_with("The Fleet document cannot be read"), "{held:?}");
     }
 }
