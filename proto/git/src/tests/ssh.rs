@@ -118,12 +118,12 @@ fn what_ssh_says_decides_what_the_caller_can_do() {
 fn a_program_that_hangs_is_ended() {
     let origin = Origin::new();
     let mut remote = remote(&origin, "echo $$ > \"$0.pid\"; sleep 1000 & wait");
-    remote.timeouts.stall = Duration::from_millis(300);
+    remote.timeouts.stall = Duration::from_secs(2);
     let mut mirror = Mirror::open(&origin.mirror_path(), remote).unwrap();
     let started = Instant::now();
     let error = mirror.fetch(&["main"]).unwrap_err();
     assert!(matches!(error, GitError::TimedOut { .. }), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     let id = std::fs::read_to_string(origin.scratch().join("fake-ssh.pid")).unwrap();
     assert!(!std::path::Path::new(&format!("/proc/{}", id.trim())).exists(), "the program is still running");
 }
