@@ -53,7 +53,7 @@ pub struct RunFlags {
 
 /// `config.yaml`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct File {
     addresses: Vec<String>,
     listen: Option<String>,
@@ -134,20 +134,15 @@ impl Settings {
             Err(error) => return Err(ConfigError(vec![format!("{path}: {error}")])),
         };
         let mut problems = Vec::new();
-        let origin = |flag: Option<String>, name: &str, value: Option<String>, key: &str| match flag {
+        let origin = |flag: Option<String>, value: Option<String>, name: &str| match flag {
             Some(flag) => Some((flag, format!("--{name}"))),
-            None => value.map(|value| (value, format!("{path}: {key}"))),
+            None => value.map(|value| (value, format!("{path}: {name}"))),
         };
-        let listen = origin(flags.listen, "listen", file.listen, "listen");
-        let lifetime = origin(
-            flags.certificate_lifetime,
-            "certificate-lifetime",
-            file.certificate_lifetime,
-            "certificateLifetime",
-        );
-        let heartbeat = origin(flags.heartbeat, "heartbeat", file.heartbeat, "heartbeat");
-        let log_format = origin(flags.log_format, "log-format", file.log_format, "logFormat");
-        let log = origin(flags.log, "log", file.log, "log");
+        let listen = origin(flags.listen, file.listen, "listen");
+        let lifetime = origin(flags.certificate_lifetime, file.certificate_lifetime, "certificate-lifetime");
+        let heartbeat = origin(flags.heartbeat, file.heartbeat, "heartbeat");
+        let log_format = origin(flags.log_format, file.log_format, "log-format");
+        let log = origin(flags.log, file.log, "log");
         let (hosts, place) = if flags.addresses.is_empty() {
             (file.addresses, format!("{path}: addresses"))
         } else {
@@ -249,8 +244,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let file = "addresses: ['hub.test:8443']\nlisten: 127.0.0.1:1\nheartbeat: 2s\nlogFormat: json\n\
-                    certificateLifetime: 1h\nlog: debug\n";
+        let file = "addresses: ['hub.test:8443']\nlisten: 127.0.0.1:1\nheartbeat: 2s\nlog-format: json\n\
+                    certificate-lifetime: 1h\nlog: debug\n";
         let settings = merge(flags(), file).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:1");
         assert_eq!((settings.heartbeat.as_secs(), settings.log_format), (2, LogFormat::Json));
@@ -285,7 +280,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_errors_so_no_cluster_address_or_credential_can_be_given() {
-        for key in ["kubeconfig", "clusterAddress", "lisen"] {
+        for key in ["kubeconfig", "cluster-address", "lisen"] {
             let error = merge(flags(), &format!("addresses: ['hub.test:1']\n{key}: x\n")).unwrap_err();
             assert!(error.contains(key), "{error}");
         }

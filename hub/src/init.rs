@@ -138,10 +138,10 @@ pub fn init(directory: &Path, new: &NewHub, now: Timestamp) -> Result<Made, Init
          # Where it listens.\n\
          #listen: 0.0.0.0:8443\n\
          # Life of the certificates given to clusters; their agents renew them in time.\n\
-         #certificateLifetime: 24h\n\
+         #certificate-lifetime: 24h\n\
          # How often agents say something; three in silence mean unreachable.\n\
          #heartbeat: 10s\n\
-         #logFormat: text\n\
+         #log-format: text\n\
          #log: info\n",
         serde_yaml::to_string(&FirstConfig { addresses: &new.addresses })?
     );

@@ -35,6 +35,8 @@ pub struct State {
     pub(super) clusters: BTreeMap<ClusterName, Cluster>,
     pub(super) history: History,
     rules: Rules,
+    /// The hub's uptime at the last tick.
+    ticked: Duration,
 }
 
 #[derive(Debug)]
@@ -153,7 +155,7 @@ impl State {
                 }
             });
         }
-        Self { clusters, history: History::restore(loaded.events), rules }
+        Self { clusters, history: History::restore(loaded.events), rules, ticked: now.uptime }
     }
 
     /// Takes in what happened and says what follows.
@@ -299,6 +301,19 @@ impl State {
 
     fn tick(&mut self, now: Now) -> Changes {
         let mut changes = Changes::none();
+        let asleep = now.uptime.saturating_sub(std::mem::replace(&mut self.ticked, now.uptime));
+        // Ticks come every second and heartbeats at most as often. A gap of two heartbeats is the hub's own:
+        // it did not listen, such as while it could not write, and with the one before it makes three.
+        if asleep > self.rules.heartbeat * 2 {
+            for cluster in self.clusters.values_mut() {
+                match &mut cluster.link {
+                    Link::Connected(stream) => stream.heard = now.uptime,
+                    Link::Awaited { since } => *since = now.uptime,
+                    Link::Never | Link::Away => {}
+                }
+            }
+            return changes;
+        }
         let silence_max = self.rules.silence_max();
         let patience = silence_max * PATIENCE_AFTER_START;
         let mut lost: Vec<(ClusterName, String, String)> = Vec::new();

@@ -16,7 +16,7 @@ use crate::{
     fleet::Input,
     identity::Identity,
     record::{Change, Enrolment, Record},
-    tokens::{Presented, Refusal},
+    tokens::{NotAToken, Presented, Refusal},
 };
 
 /// What somebody with a bad token is told: nothing that helps to find a good one.
@@ -38,7 +38,10 @@ impl EnrollmentService for Serve {
         let peer = address(&request);
         let request = request.into_inner();
         let cluster = cluster_name(&request.cluster)?;
-        let not_a_token = |_| refused(Refusal::Unknown, &cluster);
+        let not_a_token = |reason: NotAToken| {
+            tracing::warn!(%peer, %cluster, %reason, "refused to enrol");
+            refused(Refusal::Unknown, &cluster)
+        };
         let presented: Presented = request.token.parse().map_err(not_a_token)?;
         let token = presented.id().clone();
         let turned_away = |refusal: Refusal| {

@@ -92,7 +92,11 @@ impl SledStore {
         let mut found = Loaded::default();
         let identity = open(directory, IDENTITY, &mut found)?;
         let status = open(directory, STATUS, &mut found)?;
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(disk)?;
+        // The files are new at the first start: their names must outlive the power too.
+        let folders = [directory.join(IDENTITY.name), directory.join(STATUS.name), directory.to_owned()];
+        for folder in folders.iter().map(PathBuf::as_path).chain(directory.parent()) {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk)?;
+        }
         Ok(Self { identity, status, found, _lock: lock })
     }
 }

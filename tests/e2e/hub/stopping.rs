@@ -102,7 +102,7 @@ async fn settings_come_from_flags_then_environment_then_file() {
     let file = std::fs::read_to_string(directory.join("config.yaml")).unwrap();
     std::fs::write(
         directory.join("config.yaml"),
-        format!("{file}\nheartbeat: none of these\nlogFormat: json\n"),
+        format!("{file}\nheartbeat: none of these\nlog-format: json\n"),
     )
     .unwrap();
     let run = launch(&directory, address, &["--heartbeat", "2s"]).env("MUSTER_HUB_HEARTBEAT", "nor this");

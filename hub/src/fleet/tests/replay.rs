@@ -138,9 +138,11 @@ impl World {
                 self.connect();
             }
             Step::Wait { seconds } => {
-                self.seconds += u64::from(seconds);
-                if !self.apply(Input::Tick).ended.is_empty() {
-                    self.connect();
+                for _ in 0..seconds {
+                    self.seconds += 1;
+                    if !self.apply(Input::Tick).ended.is_empty() {
+                        self.connect();
+                    }
                 }
                 for input in std::mem::take(&mut self.late) {
                     self.apply(input);
