@@ -1,6 +1,6 @@
 //! Who made a commit, when, and what did they say about it?
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use crate::Revision;
 use crate::error::tidy;

@@ -13,7 +13,7 @@ mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use crate::disk::state::Reference;
 use crate::disk::{packs, remove, sync_directory, sync_file};

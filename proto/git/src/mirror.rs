@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use crate::commit::{self, Commit};
 use crate::disk::generation::Generation;

@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use gix_hash::{Kind as HashKind, ObjectId};
-use gix_object::tree::EntryMode;
-use gix_object::{CommitRef, Exists as _, Find as _, FindHeader as _, Kind, TreeRefIter};
+use gix::hash::{Kind as HashKind, ObjectId};
+use gix::objs::tree::EntryMode;
+use gix::objs::{CommitRef, Exists as _, Find as _, FindHeader as _, Kind, TreeRefIter};
 
 use crate::GitError;
 use crate::disk::packs;
@@ -61,28 +61,28 @@ pub(crate) struct Entry {
 
 /// The object database of one generation.
 pub(crate) struct Objects {
-    store: Arc<gix_odb::Store>,
+    store: Arc<gix::odb::Store>,
     bytes_max: u64,
 }
 
 impl Objects {
     /// Opens the database in `objects`; objects above `bytes_max` are never read.
     pub(crate) fn open(objects: &Path, bytes_max: u64) -> Result<Objects, GitError> {
-        let options = gix_odb::store::init::Options {
+        let options = gix::odb::store::init::Options {
             // Packs are joined long before there are this many.
-            slots: gix_odb::store::init::Slots::Given(256),
+            slots: gix::odb::store::init::Slots::Given(256),
             use_multi_pack_index: false,
             alloc_limit_bytes: usize::try_from(bytes_max).ok(),
             ..Default::default()
         };
         let store =
-            gix_odb::Store::at_opts(objects.to_owned(), HashKind::Sha1, &mut std::iter::empty(), options)
+            gix::odb::Store::at_opts(objects.to_owned(), HashKind::Sha1, &mut std::iter::empty(), options)
                 .map_err(GitError::storage("open", objects))?;
         Ok(Objects { store: Arc::new(store), bytes_max })
     }
 
     /// A handle for gix, to complete thin packs.
-    pub(crate) fn handle(&self) -> gix_odb::HandleArc {
+    pub(crate) fn handle(&self) -> gix::odb::HandleArc {
         self.store.to_cache_arc()
     }
 
@@ -93,7 +93,7 @@ impl Objects {
 
 /// Reads objects, each checked against its id.
 pub(crate) struct Reader {
-    handle: gix_odb::HandleArc,
+    handle: gix::odb::HandleArc,
     bytes_max: u64,
 }
 
@@ -106,7 +106,7 @@ impl Reader {
     pub(crate) fn load(&self, id: ObjectId, kind: Kind, bytes_max: u64) -> Result<Vec<u8>, Fault> {
         let limit = bytes_max.min(self.bytes_max);
         guarded(id, || {
-            let damaged = |error: gix_error::Error| Fault::Damaged(id, chain(&error));
+            let damaged = |error: gix::error::Error| Fault::Damaged(id, chain(&error));
             let header = self.handle.try_header(&id).map_err(damaged)?.ok_or(Fault::Missing(id))?;
             if header.size > limit {
                 return Err(Fault::TooLarge(id, limit));
@@ -233,13 +233,13 @@ impl Reader {
         let path = directory.join("copy.new");
         let failed = |error| CopyError::Disk(GitError::storage("write", &path)(error));
         let mut file = std::io::BufWriter::new(std::fs::File::create(&path).map_err(failed)?);
-        let mut hasher = gix_hash::hasher(HashKind::Sha1);
+        let mut hasher = gix::hash::hasher(HashKind::Sha1);
         let mut emit = |bytes: &[u8]| {
             hasher.update(bytes);
             file.write_all(bytes).map_err(failed)
         };
         let count = u32::try_from(objects.len()).unwrap_or(u32::MAX);
-        emit(&gix_pack::data::header::encode(gix_pack::data::Version::V2, count))?;
+        emit(&gix::odb::pack::data::header::encode(gix::odb::pack::data::Version::V2, count))?;
         for (id, kind) in objects {
             let data = self.load(id, kind, self.bytes_max).map_err(CopyError::Fault)?;
             emit(&packed(kind, &data).map_err(failed)?)?;
@@ -281,7 +281,7 @@ fn packed(kind: Kind, data: &[u8]) -> std::io::Result<Vec<u8>> {
         size >>= 7;
     }
     bytes.push(byte);
-    let mut deflate = gix_zlib::stream::deflate::Write::new(bytes, gix_zlib::Compression::BEST_SPEED);
+    let mut deflate = gix::zlib::stream::deflate::Write::new(bytes, gix::zlib::Compression::BEST_SPEED);
     deflate.write_all(data)?;
     deflate.flush()?;
     Ok(deflate.into_inner())

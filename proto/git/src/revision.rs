@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 /// The id of a commit: exactly 40 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ mod links;
 
 use std::collections::BTreeMap;
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use crate::objects::{Entry, Fault, Reader};
 use crate::{GitError, Revision};

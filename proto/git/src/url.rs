@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use gix_url::Scheme;
+use gix::url::Scheme;
 
 use crate::GitError;
 
@@ -11,7 +11,7 @@ use crate::GitError;
 /// user name of an HTTP URL (which often is a token).
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
-    url: gix_url::Url,
+    url: gix::url::Url,
     kind: Kind,
 }
 
@@ -37,7 +37,7 @@ impl RemoteUrl {
                 "it is longer than 4096 bytes or holds control characters",
             ));
         }
-        let url = gix_url::parse(text)
+        let url = gix::url::parse(text)
             .map_err(|_| refuse("(not shown)".into(), "it is neither a URL nor a path"))?;
         let kind = match url.scheme {
             Scheme::Https => Kind::Http { tls: true },
@@ -130,7 +130,7 @@ impl RemoteUrl {
     }
 
     /// The same place with nothing secret in it, as the transport needs it.
-    pub(crate) fn without_login(&self) -> gix_url::Url {
+    pub(crate) fn without_login(&self) -> gix::url::Url {
         let mut url = self.url.clone();
         url.set_user(None);
         url.set_password(None);

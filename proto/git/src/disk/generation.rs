@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use gix_hash::ObjectId;
-use gix_protocol::fetch::response::ShallowUpdate;
+use gix::hash::ObjectId;
+use gix::protocol::fetch::response::ShallowUpdate;
 
 use super::{read_small, remove, sync_directory, write_atomic};
 use crate::GitError;

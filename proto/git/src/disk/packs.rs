@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use gix_hash::Kind;
+use gix::hash::Kind;
 
 use super::remove;
 use crate::GitError;
@@ -105,7 +105,7 @@ impl Sums {
         let Some(content) = size.checked_sub(SUM as u64).filter(|content| *content >= 12) else {
             return Ok(None);
         };
-        let mut hasher = gix_hash::hasher(Kind::Sha1);
+        let mut hasher = gix::hash::hasher(Kind::Sha1);
         let mut left = content;
         let mut buffer = vec![0; 64 * 1024];
         while left > 0 {
@@ -131,7 +131,7 @@ fn index_checksum(index: &Path) -> Result<Option<[u8; SUM]>, GitError> {
     let Some(content) = bytes.len().checked_sub(SUM).filter(|content| *content > SUM) else {
         return Ok(None);
     };
-    let mut hasher = gix_hash::hasher(Kind::Sha1);
+    let mut hasher = gix::hash::hasher(Kind::Sha1);
     hasher.update(&bytes[..content]);
     let actual = hasher.try_finalize().map_or([0; SUM], |sum| array(sum.as_slice()));
     Ok((actual == array(&bytes[content..])).then(|| array(&bytes[content - SUM..content])))
@@ -152,14 +152,14 @@ fn reindex(pack: &Path) -> Result<(), String> {
 
 /// Writes a pack and its index into `directory`; returns the path of the index.
 pub(crate) fn write(pack: &mut dyn std::io::BufRead, directory: &Path) -> Result<Option<PathBuf>, String> {
-    let written = gix_pack::Bundle::write_to_directory(
+    let written = gix::odb::pack::Bundle::write_to_directory(
         pack,
         Some(directory),
-        &mut gix_utils::progress::Discard,
+        &mut gix::utils::progress::Discard,
         &AtomicBool::new(false),
-        None::<gix_object::find::Never>,
+        None::<gix::objs::find::Never>,
         Kind::Sha1,
-        gix_pack::bundle::write::Options { thread_limit: Some(1), ..Default::default() },
+        gix::odb::pack::bundle::write::Options { thread_limit: Some(1), ..Default::default() },
     )
     .map_err(|error| crate::error::chain(&error))?;
     if let Some(keep) = written.keep_path {

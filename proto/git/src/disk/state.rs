@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 /// First line of the file; another first line is another format.
 const TITLE: &str = "muster mirror state 1";
@@ -166,7 +166,7 @@ fn id(text: &str) -> Option<ObjectId> {
 
 /// SHA-1 in hexadecimal; against accidents, not against an enemy with access to the disk.
 pub(crate) fn checksum(bytes: &[u8]) -> String {
-    let mut hasher = gix_hash::hasher(gix_hash::Kind::Sha1);
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
     hasher.update(bytes);
     // A hash that reports a collision attack is no checksum either: it then never matches.
     hasher.try_finalize().map_or_else(|_| String::new(), |sum| sum.to_string())

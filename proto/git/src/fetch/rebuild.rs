@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use super::{Refused, Targets};
 use crate::disk::generation::Generation;

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use gix_error::ErrorExt as _;
-use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKind, PostResponse};
+use gix::error::ErrorExt as _;
+use gix::protocol::transport::client::blocking_io::http::{
+    GetResponse, Http, PostBodyDataKind, PostResponse,
+};
 use reqwest::header::{
     AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
 };
@@ -442,7 +444,7 @@ impl Write for Upload {
     }
 }
 
-fn erased(error: io::Error) -> gix_error::Error {
+fn erased(error: io::Error) -> gix::error::Error {
     error.raise()
 }
 
@@ -456,7 +458,7 @@ impl Http for HttpRemote {
         url: &str,
         base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> gix_error::Result<GetResponse<Headers, Body>> {
+    ) -> gix::error::Result<GetResponse<Headers, Body>> {
         let headers = self.headers(headers);
         let response = self.follow(url, base_url, &headers).map_err(erased)?;
         let request = self.request(Method::GET, url, HeaderMap::new());
@@ -474,7 +476,7 @@ impl Http for HttpRemote {
         _base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
         _body: PostBodyDataKind,
-    ) -> gix_error::Result<PostResponse<Headers, Body, Upload>> {
+    ) -> gix::error::Result<PostResponse<Headers, Body, Upload>> {
         let request = self.request(Method::POST, url, self.headers(headers));
         let exchange = Shared(Arc::new(Mutex::new(Exchange::Upload(request, Vec::new()))));
         Ok(PostResponse {
@@ -484,7 +486,7 @@ impl Http for HttpRemote {
         })
     }
 
-    fn configure(&mut self, _config: &dyn Any) -> gix_error::Result {
+    fn configure(&mut self, _config: &dyn Any) -> gix::error::Result {
         Ok(())
     }
 

@@ -14,15 +14,15 @@ mod program;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use gix_hash::ObjectId;
-use gix_object::bstr::{BString, ByteSlice as _};
-use gix_protocol::fetch::response::ShallowUpdate;
-use gix_protocol::fetch::{Arguments, Response};
-use gix_protocol::handshake::Ref;
-use gix_protocol::{Command, Handshake};
-use gix_transport::client::blocking_io::Transport;
-use gix_transport::{Protocol, Service};
-use gix_utils::progress::Discard;
+use gix::hash::ObjectId;
+use gix::objs::bstr::{BString, ByteSlice as _};
+use gix::protocol::fetch::response::ShallowUpdate;
+use gix::protocol::fetch::{Arguments, Response};
+use gix::protocol::handshake::Ref;
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::transport::{Protocol, Service};
+use gix::protocol::{Command, Handshake};
+use gix::utils::progress::Discard;
 
 use crate::credentials::{self, Authorization};
 use crate::error::{chain, tidy};
@@ -137,7 +137,7 @@ impl Session {
                 let http =
                     http::HttpRemote::new(http, Arc::clone(&budget), url.clone(), authorization.clone());
                 let place = url.without_login();
-                Box::new(gix_transport::client::blocking_io::http::connect_http(
+                Box::new(gix::protocol::transport::client::blocking_io::http::connect_http(
                     http,
                     place,
                     Protocol::V2,
@@ -161,7 +161,7 @@ impl Session {
         };
         let refuse = |_| Ok(None);
         let handshake = caught(|| {
-            gix_protocol::handshake(&mut transport, Service::UploadPack, refuse, Vec::new(), &mut Discard)
+            gix::protocol::handshake(&mut transport, Service::UploadPack, refuse, Vec::new(), &mut Discard)
         });
         let handshake = handshake.map_err(|error| context.explain(&error))?;
         let format =
@@ -223,9 +223,10 @@ impl Session {
     fn list(&mut self, names: &[String]) -> Result<Vec<Ref>, GitError> {
         let bytes = GREETING_BYTES + REFERENCE_BYTES * self.limits.refs_max as u64;
         self.budget.allow("bytes of references", bytes);
-        let mut prefixes = gix_protocol::ls_refs::RefPrefixes::new();
+        let mut prefixes = gix::protocol::ls_refs::RefPrefixes::new();
         prefixes.extend(names.iter().map(|name| BString::from(name.as_str())));
-        let command = gix_protocol::LsRefsCommand::new(Some(prefixes), &self.handshake.capabilities, agent());
+        let command =
+            gix::protocol::LsRefsCommand::new(Some(prefixes), &self.handshake.capabilities, agent());
         let listed = caught(|| command.invoke_blocking(&mut self.transport, &mut Discard, false));
         listed.map_err(|error| self.context().explain(&error))
     }
@@ -235,7 +236,7 @@ impl Session {
         &mut self,
         want: &Want<'_>,
         directory: &Path,
-        base: Option<gix_odb::HandleArc>,
+        base: Option<gix::odb::HandleArc>,
     ) -> Result<Received, GitError> {
         self.budget.allow("bytes of a pack", self.limits.pack_bytes_max);
         let _alarm = Alarm::set(&self.budget);
@@ -247,15 +248,15 @@ impl Session {
         &mut self,
         want: &Want<'_>,
         directory: &Path,
-        base: Option<gix_odb::HandleArc>,
-    ) -> gix_error::Result<Received> {
+        base: Option<gix::odb::HandleArc>,
+    ) -> gix::error::Result<Received> {
         let version = self.handshake.server_protocol_version;
         let mut features = Command::Fetch.default_features(version, &self.handshake.capabilities);
         Response::check_required_features(version, &features)?;
         features.push(agent());
         let mut arguments = Arguments::new(version, features, false);
         if !arguments.can_use_shallow() {
-            return Err(gix_error::unsupported("the server cannot send less than the whole history").into());
+            return Err(gix::error::unsupported("the server cannot send less than the whole history").into());
         }
         if version == Protocol::V2 {
             arguments.add_feature("no-progress");
@@ -273,7 +274,7 @@ impl Session {
         let mut reader = arguments.send(&mut self.transport, true)?;
         let response = Response::from_line_reader(version, &mut reader, true, false)?;
         if !response.has_pack() {
-            return Err(gix_error::corruption("the server sent no pack").into());
+            return Err(gix::error::corruption("the server sent no pack").into());
         }
         let complaint = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&complaint);
@@ -285,18 +286,18 @@ impl Session {
             std::ops::ControlFlow::Continue(())
         })));
         let limits = self.limits;
-        let options = gix_pack::bundle::write::Options {
+        let options = gix::odb::pack::bundle::write::Options {
             thread_limit: Some(1),
             alloc_limit_bytes: usize::try_from(limits.object_bytes_max).ok(),
             ..Default::default()
         };
-        let written = gix_pack::Bundle::write_to_directory(
+        let written = gix::odb::pack::Bundle::write_to_directory(
             &mut reader,
             Some(directory),
             &mut Discard,
             budget.interrupt(),
             base,
-            gix_hash::Kind::Sha1,
+            gix::hash::Kind::Sha1,
             options,
         );
         drop(reader);
@@ -310,7 +311,7 @@ impl Session {
                 let complaint = complaint.lock().map(|text| tidy(&String::from_utf8_lossy(&text)));
                 match complaint {
                     Ok(text) if !text.is_empty() => {
-                        Err(gix_error::message!("the server says: {text}").into())
+                        Err(gix::error::message!("the server says: {text}").into())
                     }
                     _ => Err(error),
                 }
@@ -321,9 +322,9 @@ impl Session {
 
 /// Answers that no Git server gives can lead gix to a place that its authors held to be
 /// impossible. That is the server's fault, not the end of the program.
-fn caught<T>(work: impl FnOnce() -> gix_error::Result<T>) -> gix_error::Result<T> {
+fn caught<T>(work: impl FnOnce() -> gix::error::Result<T>) -> gix::error::Result<T> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    outcome.unwrap_or_else(|_| Err(gix_error::corruption("its answer makes no sense").into()))
+    outcome.unwrap_or_else(|_| Err(gix::error::corruption("its answer makes no sense").into()))
 }
 
 /// The kind of an error of the disk among the causes. Errors of the network never get
@@ -345,7 +346,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A server at the other end of a program waits for this; for HTTP it is nothing.
         if !self.budget.is_interrupted() {
-            let _ = caught(|| Ok(gix_protocol::indicate_end_of_interaction(&mut self.transport, false)?));
+            let _ = caught(|| Ok(gix::protocol::indicate_end_of_interaction(&mut self.transport, false)?));
         }
     }
 }

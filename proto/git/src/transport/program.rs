@@ -17,11 +17,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gix_transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
-use gix_transport::client::git::ConnectMode;
-use gix_transport::client::git::blocking_io::Connection;
-use gix_transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
-use gix_transport::{Protocol, Service};
+use gix::protocol::transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
+use gix::protocol::transport::client::git::ConnectMode;
+use gix::protocol::transport::client::git::blocking_io::Connection;
+use gix::protocol::transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
+use gix::protocol::transport::{Protocol, Service};
 
 use super::budget::Budget;
 use crate::error::tidy;
@@ -295,7 +295,7 @@ impl Read for Pump {
 }
 
 impl TransportWithoutIO for Program {
-    fn to_url(&self) -> Cow<'_, gix_object::bstr::BStr> {
+    fn to_url(&self) -> Cow<'_, gix::objs::bstr::BStr> {
         self.connection.as_ref().map(TransportWithoutIO::to_url).unwrap_or_default()
     }
 
@@ -303,7 +303,7 @@ impl TransportWithoutIO for Program {
         true
     }
 
-    fn configure(&mut self, _config: &dyn Any) -> gix_error::Result {
+    fn configure(&mut self, _config: &dyn Any) -> gix::error::Result {
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use gix_hash::ObjectId;
+use gix::hash::ObjectId;
 
 use super::{Stop, Walk};
 use crate::objects::Fault;
