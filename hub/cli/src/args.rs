@@ -4,11 +4,15 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// See and steer a fleet of Kubernetes clusters that follow Git.
-///
-/// Exit codes: 0 all is well, 1 something is not, 2 the command failed.
+/// See and steer a fleet of Kubernetes clusters that follow Git
 #[derive(Debug, Parser)]
-#[command(name = "muster", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "muster",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 all is well, 1 something is not, 2 the command failed."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) options: Options,
@@ -25,11 +29,18 @@ pub(crate) struct Options {
     /// Address of the hub, in place of the one in the config, such as https://hub.example.com:8443
     #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB")]
     pub(crate) hub: Option<String>,
-    /// How to print what was found
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    /// table, wide (everything there is), json or yaml
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub(crate) output: Output,
-    /// Whether to use colours; auto means on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) color: Color,
     /// How long to wait for the hub, such as 500ms, 10s or 1m
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration)]

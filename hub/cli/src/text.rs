@@ -119,6 +119,35 @@ impl Text {
         Self { spans }
     }
 
+    /// All of it in lines of at most `width` columns, broken between words and indented; a word that is
+    /// longer than a line stays whole, so that it can be copied.
+    pub(crate) fn wrap(&self, width: usize, indent: usize) -> Vec<Self> {
+        let margin = || Self::plain(" ".repeat(indent));
+        let mut lines = Vec::new();
+        let mut line = margin();
+        let mut used = indent;
+        for (style, text) in &self.spans {
+            for word in text.split_inclusive(' ') {
+                if used > indent && used + word.trim_end().width() > width {
+                    lines.push(std::mem::replace(&mut line, margin()).trimmed());
+                    used = indent;
+                }
+                used += word.width();
+                line.spans.push((*style, word.to_owned()));
+            }
+        }
+        lines.push(line);
+        lines
+    }
+
+    /// Without blanks at its end.
+    fn trimmed(mut self) -> Self {
+        if let Some((_, text)) = self.spans.last_mut() {
+            text.truncate(text.trim_end().len());
+        }
+        self
+    }
+
     /// With marks for the styles, to be laid out and then finished.
     fn marked(&self) -> String {
         let mut marked = String::new();
@@ -235,6 +264,17 @@ mod tests {
         assert_eq!(Text::plain("abcdef").cut(4), Text::plain("abc…"));
         assert_eq!(Text::plain("東京都").cut(5), Text::plain("東京…"));
         assert_eq!(Text::plain("ab").and(Style::Bad, "cdef").cut(4).width(), 4);
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        let text = Text::plain("one two ").and(Style::Bad, "three four-is-long");
+        let lines: Vec<String> = text.wrap(11, 2).iter().map(|line| finish_line(line, false)).collect();
+        assert_eq!(lines, ["  one two", "  three", "  four-is-long"]);
+        assert_eq!(
+            Text::plain("short").wrap(80, 0),
+            [Text::new().and(Style::Plain, "").and(Style::Plain, "short")]
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) enum Change {
         apps: usize,
         wrong: usize,
     },
+    /// The hub is back, and what was missed has been told.
+    Resumed,
     App(Box<App>),
     Removed {
         cluster: String,
@@ -28,8 +30,9 @@ pub(crate) enum Change {
     Event(Box<Event>),
 }
 
-/// What a line about an app shows; when none of it differs there is nothing to say.
-type Shown = (Connection, Sync, Health, String, String, String);
+/// What an agent said of an app, as far as a line shows it; when none of it differs there is nothing to
+/// say. That its cluster came or went is said once, by the line about the cluster.
+type Shown = (Sync, Health, String, String, String);
 
 /// What was shown so far.
 #[derive(Debug, Default)]
@@ -79,14 +82,9 @@ impl Watch {
         } else {
             self.wrong.insert(key.clone());
         }
-        let shown = (
-            app.connection,
-            app.sync,
-            app.health,
-            app.revision.clone(),
-            app.wanted_revision.clone(),
-            app.cause(),
-        );
+        let said = app.message.clone();
+        let shown =
+            (app.reported_sync, app.reported_health, app.revision.clone(), app.wanted_revision.clone(), said);
         let before = self.apps.insert(key, shown.clone());
         if !self.started || before == Some(shown) {
             return Vec::new();
@@ -111,7 +109,9 @@ impl Watch {
         }
         let Some(named) = named else { return Vec::new() };
         let gone: Vec<_> = self.apps.keys().filter(|key| !named.contains(*key)).cloned().collect();
-        gone.into_iter().flat_map(|key| self.removed(key)).collect()
+        let mut changes: Vec<Change> = gone.into_iter().flat_map(|key| self.removed(key)).collect();
+        changes.push(Change::Resumed);
+        changes
     }
 }
 
@@ -176,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_out_of_reach_is_one_line_not_one_for_each_app() {
+        let mut watch = Watch::default();
+        watch.begin();
+        watch.observe(cluster(v1::Connection::Connected));
+        watch.observe(app("web", v1::HealthStatus::Healthy));
+        watch.observe(end());
+        let away = |told| match told {
+            Told::App(app) => Told::App(v1::App { connection: v1::Connection::Unreachable.into(), ..app }),
+            other => other,
+        };
+        assert_eq!(watch.observe(cluster(v1::Connection::Unreachable)).len(), 1);
+        assert_eq!(watch.observe(away(app("web", v1::HealthStatus::Healthy))), []);
+        assert_eq!(watch.observe(app("web", v1::HealthStatus::Healthy)), []);
+    }
+
+    #[test]
     fn a_reconnect_tells_what_was_missed_and_nothing_else() {
         use v1::HealthStatus::*;
         let mut watch = Watch::default();
@@ -189,7 +205,7 @@ mod tests {
         assert!(matches!(&watch.observe(app("api", Degraded))[..], [Change::App(_)]));
         assert_eq!(
             watch.observe(end()),
-            [Change::Removed { cluster: "dev".to_owned(), app: "old".to_owned() }]
+            [Change::Removed { cluster: "dev".to_owned(), app: "old".to_owned() }, Change::Resumed]
         );
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     model::{App, Cluster, Event},
     output::{Printer, remark},
     show::{Widths, watched},
+    text::clean,
     watch::Watch,
 };
 
@@ -86,7 +87,8 @@ pub(super) async fn watch(
         if Timestamp::now().duration_since(started).as_secs() >= 60 {
             retry = RETRY;
         }
-        remark(&format!("{}Trying again in {}.\n", failure.told(), humantime::format_duration(retry)));
+        let again = humantime::format_duration(retry);
+        remark(&format!("{}; trying again in {again}\n", clean(&failure.to_string())));
         tokio::time::sleep(retry).await;
         retry = (retry * 2).min(RETRY_MAX);
     }
@@ -130,7 +132,7 @@ impl Follower {
         let changes = self.watch.observe(told);
         let widths = &mut self.widths;
         self.printer.stream(&(), |screen, colour| {
-            changes.iter().map(|change| watched(change, widths, now, screen, colour)).collect()
+            changes.iter().flat_map(|change| watched(change, widths, now, screen, colour)).collect()
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Rows of each part; `-o wide` shows all.
-const CLUSTERS_MAX: usize = 20;
+const CLUSTERS_MAX: usize = 15;
 const OBJECTS_MAX: usize = 20;
 const ERRORS_MAX: usize = 10;
 const DRIFTS_MAX: usize = 10;
@@ -61,10 +61,7 @@ fn clusters(page: &mut Page, apps: &[&App], now: Timestamp, screen: Screen) {
     page.gap();
     let header = ["CLUSTER", "SYNC", "HEALTH", "REVISION", "WANTED", "SINCE", "SEEN"];
     let wide = ["PATH", "LAST SYNC"].into_iter().filter(|_| screen.wide);
-    let mut table = Table::new(header.into_iter().chain(wide).chain(["MESSAGE"]));
-    if !screen.wide {
-        table = table.flexible("MESSAGE");
-    }
+    let mut table = Table::new(header.into_iter().chain(wide).chain(["MESSAGE"])).wrap_last();
     let shown = limit(screen, CLUSTERS_MAX);
     for app in apps.iter().take(shown) {
         let behind = app.wanted_revision != app.revision;
@@ -104,7 +101,7 @@ fn errors(page: &mut Page, apps: &[&App], now: Timestamp, screen: Screen) {
             .and(Style::Strong, place)
             .and(Style::Dim, format!(" for {}", age(error.since, now)));
         page.line(&line);
-        page.line(&Text::plain("  ").and(Style::Plain, &error.message));
+        page.wrapped(&Text::plain(&error.message), screen, 2);
     }
     left_out(page, all.len().saturating_sub(shown), "more error");
 }
@@ -128,10 +125,7 @@ fn objects(page: &mut Page, apps: &[&App], screen: Screen) {
     } else {
         format!("{} of {} not well", all.len(), count(total, "object"))
     });
-    let mut table = Table::new(["CLUSTER", "OBJECT", "SYNC", "HEALTH", "MESSAGE"]);
-    if !screen.wide {
-        table = table.flexible("MESSAGE");
-    }
+    let mut table = Table::new(["CLUSTER", "OBJECT", "SYNC", "HEALTH", "MESSAGE"]).wrap_last();
     let shown = limit(screen, OBJECTS_MAX);
     for (app, object) in all.iter().take(shown) {
         let connected = app.connection == crate::model::Connection::Connected;
@@ -192,16 +186,12 @@ fn drift_lines(page: &mut Page, cluster: &str, drift: &Drift, now: Timestamp, sc
     let shown = limit(screen, FIELDS_MAX);
     for field in drift.fields.iter().take(shown) {
         let value = |json: &str| if json.is_empty() { "nothing".to_owned() } else { json.to_owned() };
-        let line = Text::plain("  ")
-            .and(Style::Strong, &field.path)
+        let line = Text::styled(Style::Strong, &field.path)
             .and(Style::Plain, ": Git ")
             .and(Style::Good, value(&field.wanted))
             .and(Style::Plain, ", cluster ")
             .and(Style::Bad, value(&field.found));
-        page.line(&match screen.width {
-            Some(width) if !screen.wide => line.cut(width),
-            _ => line,
-        });
+        page.wrapped(&line, screen, 2);
     }
     let more = drift.fields.len().saturating_sub(shown);
     if more > 0 {

@@ -17,10 +17,7 @@ pub(crate) fn apps(apps: &[App], now: Timestamp, screen: Screen) -> Page {
     }
     let narrow = ["APP", "CLUSTER", "SYNC", "HEALTH", "REVISION", "SINCE", "SEEN"];
     let wide = ["WANTED", "PATH", "OBJECTS", "LAST SYNC"].into_iter().filter(|_| screen.wide);
-    let mut table = Table::new(narrow.into_iter().chain(wide).chain(["MESSAGE"]));
-    if !screen.wide {
-        table = table.flexible("MESSAGE");
-    }
+    let mut table = Table::new(narrow.into_iter().chain(wide).chain(["MESSAGE"])).cut_last();
     for app in apps {
         let mut cells = vec![
             Text::plain(&app.app),

@@ -19,10 +19,7 @@ pub(crate) fn clusters(clusters: &[Cluster], now: Timestamp, screen: Screen) -> 
     let narrow = ["CLUSTER", "CONNECTION", "SEEN", "SYNCED", "HEALTHY", "HEAD"];
     let wide = ["FETCHED", "LABELS", "KUBERNETES", "AGENT", "LEADER", "CERTIFICATE", "REPOSITORY"];
     let wide = wide.into_iter().filter(|_| screen.wide);
-    let mut table = Table::new(narrow.into_iter().chain(wide).chain(["MESSAGE"]));
-    if !screen.wide {
-        table = table.flexible("MESSAGE");
-    }
+    let mut table = Table::new(narrow.into_iter().chain(wide).chain(["MESSAGE"])).cut_last();
     for cluster in clusters {
         let mut cells = vec![
             Text::plain(&cluster.name),

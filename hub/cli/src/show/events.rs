@@ -15,10 +15,7 @@ pub(crate) fn events(events: &[Event], now: Timestamp, screen: Screen) -> Page {
         page.line(&Text::plain("No events."));
         return page;
     }
-    let mut table = Table::new(["WHEN", "KIND", "CLUSTER", "APP", "REVISION", "MESSAGE"]);
-    if !screen.wide {
-        table = table.flexible("MESSAGE");
-    }
+    let mut table = Table::new(["WHEN", "KIND", "CLUSTER", "APP", "REVISION", "MESSAGE"]).cut_last();
     for event in events {
         table.row([
             Text::plain(ago(event.time, now)),

@@ -25,21 +25,30 @@ impl Default for Widths {
     }
 }
 
-/// The line of `muster watch` for one change, without its end.
+/// A message that would get less room than this on its line gets the next one.
+const MESSAGE_WIDTH_MIN: usize = 36;
+
+/// What `muster watch` prints for one change: a line, and on a narrow screen its message on another.
 pub(crate) fn watched(
     change: &Change,
     widths: &mut Widths,
     now: Timestamp,
     screen: Screen,
     colour: bool,
-) -> String {
+) -> Vec<String> {
+    let lines = lines(change, widths, now, screen);
+    lines.iter().map(|line| finish_line(line, colour).trim_end().to_owned()).collect()
+}
+
+fn lines(change: &Change, widths: &mut Widths, now: Timestamp, screen: Screen) -> Vec<Text> {
     let (cluster, app, state, at, message) = match change {
         Change::Started { clusters, apps, wrong } => {
             let wrong = if *wrong == 0 { "all well".to_owned() } else { format!("{wrong} not well") };
             let line =
                 format!("Watching {} and {}, {wrong}.", count(*clusters, "cluster"), count(*apps, "app"));
-            return finish_line(&stamp(now).and(Style::Dim, line), colour);
+            return vec![stamp(now).and(Style::Dim, line)];
         }
+        Change::Resumed => return vec![stamp(now).and(Style::Dim, "Connected again.")],
         Change::App(app) => {
             let state = pad(sync(app.sync), 11).join(health(app.health));
             (&app.cluster, &app.app, state, revision(app), super::apps::message(app))
@@ -68,13 +77,18 @@ pub(crate) fn watched(
         .join(pad(cluster, widths.cluster + 2))
         .join(pad(app, widths.app + 2))
         .join(pad(state, STATE_WIDTH + 2))
-        .join(pad(at, 9))
-        .and(Style::Plain, message);
-    let line = match screen.width {
-        Some(width) if !screen.wide => line.cut(width),
-        _ => line,
-    };
-    finish_line(&line, colour).trim_end().to_owned()
+        .join(pad(at, 9));
+    let message = Text::plain(message);
+    match screen.width {
+        Some(width) if !screen.wide && line.width() + message.width() > width => {
+            if width < line.width() + MESSAGE_WIDTH_MIN {
+                vec![line, Text::plain(" ".repeat(stamp(now).width())).join(message).cut(width)]
+            } else {
+                vec![line.join(message).cut(width)]
+            }
+        }
+        _ => vec![line.join(message)],
+    }
 }
 
 /// The time of day, UTC.
@@ -110,8 +124,10 @@ mod tests {
             Change::Removed { cluster: "dev".to_owned(), app: "web".to_owned() },
         ];
         let screen = Screen::test(Some(100));
-        let lines: Vec<String> =
-            changes.iter().map(|change| watched(change, &mut widths, sample::now(), screen, false)).collect();
+        let lines: Vec<String> = changes
+            .iter()
+            .flat_map(|change| watched(change, &mut widths, sample::now(), screen, false))
+            .collect();
         assert_eq!(
             lines.join("\n"),
             "\

@@ -30,6 +30,13 @@ impl Page {
         self.lines.push(text.marked());
     }
 
+    /// As many lines as it takes, indented.
+    pub(crate) fn wrapped(&mut self, text: &Text, screen: Screen, indent: usize) {
+        for line in text.wrap(screen.width.unwrap_or(usize::MAX), indent) {
+            self.line(&line);
+        }
+    }
+
     /// An empty line, unless the page is empty or has one at its end already.
     pub(crate) fn gap(&mut self) {
         if self.lines.last().is_some_and(|last| !last.is_empty()) {
