@@ -83,10 +83,14 @@ async fn run(config: Config) -> Result<(), String> {
     // One provider for everything that speaks TLS; an error here only says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("Signals cannot be received: {error}."))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("Signals cannot be received: {error}."))?;
-    let identity = identity::take(&config.data_dir, config.identity.clone()).map_err(|message| format!("{message}."))?;
-    let client = config::client(config.kubeconfig.as_deref()).await.map_err(|message| format!("{message}."))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| format!("Signals cannot be received: {error}."))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|error| format!("Signals cannot be received: {error}."))?;
+    let identity =
+        identity::take(&config.data_dir, config.identity.clone()).map_err(|message| format!("{message}."))?;
+    let client =
+        config::client(config.kubeconfig.as_deref()).await.map_err(|message| format!("{message}."))?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         cluster = %config.cluster,

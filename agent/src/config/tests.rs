@@ -29,7 +29,8 @@ fn flags_go_before_the_file() {
 fn an_unknown_key_names_its_place_and_the_nearest() {
     let error = file::parse(b"cluster: dev\nintervall: 3m\n").unwrap_err();
     assert!(
-        error.contains("2:1") && error.ends_with("unknown setting `intervall`, did you mean `interval`?"),
+        error.starts_with("line 2 column 1")
+            && error.ends_with("unknown setting `intervall`, did you mean `interval`?"),
         "{error}"
     );
     let error = file::parse(b"xyzzy: 1\n").unwrap_err();

@@ -66,7 +66,6 @@ impl Core {
                     member.baseline = None;
                 }
                 if let Some(problem) = failure.problem {
-                    tracing::warn!(app = name, object = %key, "{}", problem.message);
                     member.failure = Some(Box::new(problem));
                     if let Some(run) = &mut app.run {
                         run.failed = true;
@@ -92,7 +91,6 @@ impl Core {
                 }
             }
             Err(problem) => {
-                tracing::warn!(app = name, object = %key, "{}", problem.message);
                 if let Some(member) = member {
                     member.failure = Some(Box::new(problem));
                 }

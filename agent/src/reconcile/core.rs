@@ -29,10 +29,11 @@ pub(super) enum Input {
     /// The parents found in the cluster when this agent began to lead.
     Parents(Vec<Parent>),
     Snapshot(Box<Snapshot>),
+    /// What the manifests mean; `None` when finding out failed in an unexpected way.
     Resolved {
         app: String,
         generation: u64,
-        resolution: Resolution,
+        resolution: Option<Resolution>,
     },
     /// Where objects of a kind are that no document names; `None` when the server has no such kind.
     Located {
@@ -336,12 +337,20 @@ impl Core {
         });
     }
 
-    fn resolved(&mut self, name: &str, generation: u64, resolution: Resolution, now: Now) {
+    fn resolved(&mut self, name: &str, generation: u64, resolution: Option<Resolution>, now: Now) {
         let Some(app) = self.apps.get_mut(name) else { return };
         if app.generation != generation || app.presence != Presence::Wanted {
             return;
         }
         app.resolving = false;
+        let Some(resolution) = resolution else {
+            let message = "The manifests could not be made ready to be applied: the agent failed on them.";
+            app.problems =
+                vec![Problem { kind: Kind::Render, place: app.path.clone(), message: message.to_owned() }];
+            self.update_watches();
+            self.touch(name);
+            return;
+        };
         let whole = app.resolved != generation;
         app.resolved = generation;
         app.unresolved = resolution.unresolved;

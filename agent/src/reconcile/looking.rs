@@ -82,7 +82,13 @@ impl Core {
     }
 
     /// Starts the watches that are needed and stops those that are not.
+    ///
+    /// None before it is known what every app wants: the first list shows what is in sync already, and
+    /// that takes knowing what is wanted.
     pub(super) fn update_watches(&mut self) {
+        if self.apps.values().any(|app| app.resolving && app.resolved == 0) {
+            return;
+        }
         let mut wanted = BTreeMap::new();
         for member in self.apps.values().flat_map(|app| app.members.values()) {
             if let Some(desired) = &member.desired {
@@ -253,6 +259,10 @@ impl Core {
             (News::Drifted, Some(drift), _) => {
                 let message = super::status::drift_sentence(drift);
                 tracing::info!(app = name, object = %key, manager = drift.field_manager, "{message}");
+                if member.held_until.is_some() {
+                    let sentence = super::status::fight_sentence(key, &drift.field_manager);
+                    tracing::warn!(app = name, object = %key, "{sentence}");
+                }
                 self.actions.push(Action::Event(Told {
                     kind: EventKind::DriftDetected,
                     app: name.to_owned(),

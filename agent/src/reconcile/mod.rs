@@ -177,7 +177,9 @@ impl Loop {
         let since = |problem: &Problem| {
             before.iter().find(|(old, _)| old == problem).map_or(now, |(_, since)| *since)
         };
-        for problem in snapshot.problems.iter().filter(|problem| !before.iter().any(|(old, _)| old == *problem)) {
+        for problem in
+            snapshot.problems.iter().filter(|problem| !before.iter().any(|(old, _)| old == *problem))
+        {
             tracing::warn!(place = problem.place, "{}", problem.message);
         }
         self.documents = snapshot.problems.iter().map(|problem| (problem.clone(), since(problem))).collect();

@@ -69,6 +69,9 @@ fn status(app: &mut App, watches: &BTreeMap<Gvk, Watched>, now: Timestamp) -> Ap
     (app.last.sync, app.last.health) = (sync, health);
     let message = message(app, &problems, &objects);
     let before = std::mem::take(&mut app.last.problems);
+    for problem in problems.iter().filter(|problem| !before.contains_key(problem)) {
+        tracing::warn!(app = app.name, place = problem.place, "{}", problem.message);
+    }
     app.last.problems = problems
         .iter()
         .map(|problem| (problem.clone(), before.get(problem).copied().unwrap_or(now)))
@@ -199,12 +202,7 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     }
     let fight = app.members.iter().find(|(_, member)| member.held_until.is_some() && member.drift.is_some());
     if let Some((key, member)) = fight {
-        let manager =
-            member.drift.as_ref().map(|drift| drift.field_manager.as_str()).filter(|name| !name.is_empty());
-        return format!(
-            "{} keeps changing {key} back, so corrections are made less and less often. Stop it, or leave the field out of Git.",
-            manager.unwrap_or("Somebody")
-        );
+        return fight_sentence(key, member.drift.as_ref().map_or("", |drift| &drift.field_manager));
     }
     if app.options.suspend && app.last.sync != SyncStatus::Synced {
         return "Syncing is switched off by spec.sync.suspend.".to_owned();
@@ -232,6 +230,14 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
         SyncStatus::Unspecified => "It is being looked at.".to_owned(),
         SyncStatus::Synced => String::new(),
     }
+}
+
+/// Who fights over what.
+pub(super) fn fight_sentence(key: &ObjectKey, manager: &str) -> String {
+    let who = if manager.is_empty() { "Somebody" } else { manager };
+    format!(
+        "{who} keeps changing {key} back, so it is corrected less and less often. Stop that, or leave the field out of Git."
+    )
 }
 
 /// A drift in one sentence.

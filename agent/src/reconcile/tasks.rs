@@ -67,7 +67,8 @@ impl Tasks {
         let (discovery, news) = (self.discovery.clone(), self.news.clone());
         let owner = Owner { set_id: applyset::id(&app, &self.home), app: app.clone(), namespace };
         self.set.spawn(async move {
-            let resolution = resolve(&discovery, &owner, manifests).await;
+            let work = std::panic::AssertUnwindSafe(resolve(&discovery, &owner, manifests)).catch_unwind();
+            let resolution = work.await.ok();
             let _ = news.send(Input::Resolved { app, generation, resolution }).await;
         });
     }

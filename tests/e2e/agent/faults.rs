@@ -1,0 +1,141 @@
+//! What is wrong with one thing stays with that thing, is said, and is over once it is put right.
+
+use super::*;
+
+const BROKEN: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken\n";
+
+#[tokio::test]
+async fn broken_yaml_holds_its_app_alone() {
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("one.yaml", &app("one", "")),
+        ("two.yaml", &app("two", "")),
+        ("apps/one/a.yaml", &config_map("a", "one")),
+        ("apps/one/b.yaml", &config_map("b", "one")),
+        ("apps/two/a.yaml", &config_map("a", "one")),
+    ];
+    let mut bench = Bench::start(simulated().await, &files).await;
+    bench.until_config("one", "b", Some("one")).await;
+    // The manifests of one app: nothing of it is applied or pruned, the other goes on.
+    bench.repository.remove(&["apps/one/b.yaml"], "Remove b").unwrap();
+    bench.until_config("one", "b", None).await;
+    bench.commit(&[
+        ("apps/one/b.yaml", BROKEN),
+        ("apps/one/a.yaml", &config_map("a", "two")),
+        ("apps/two/a.yaml", &config_map("a", "two")),
+    ]);
+    bench.until_config("two", "a", Some("two")).await;
+    bench.until_logged("apps/one/b.yaml:").await;
+    bench.until_config("one", "a", Some("one")).await;
+    // What was good before is still healed.
+    patch(&bench.config_maps("one"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("one", "a", Some("one")).await;
+    bench.commit(&[("apps/one/b.yaml", &config_map("b", "two"))]);
+    bench.until_config("one", "b", Some("two")).await;
+    bench.until_config("one", "a", Some("two")).await;
+    // The document of one app.
+    bench.commit(&[
+        ("one.yaml", &app("one", "  prun: true\n")),
+        ("apps/two/a.yaml", &config_map("a", "three")),
+    ]);
+    bench.until_config("two", "a", Some("three")).await;
+    bench.until_logged("one.yaml:").await;
+    bench.until_config("one", "a", Some("two")).await;
+    bench.commit(&[("one.yaml", &app("one", "")), ("apps/one/a.yaml", &config_map("a", "four"))]);
+    bench.until_config("one", "a", Some("four")).await;
+}
+
+/// An object the server will not take, one of an unknown kind, and a good one.
+async fn rejected(target: Target) {
+    let bad = deployment("Bad_Name", 1, "nginx");
+    let unknown = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: one}\nspec: {size: 1}\n";
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("web.yaml", &app("web", "  sync: {retry: {backoff: {duration: 1s, maxDuration: 2s}}}\n")),
+        ("apps/web/bad.yaml", &bad),
+        ("apps/web/thing.yaml", unknown),
+        ("apps/web/good.yaml", &config_map("good", "one")),
+        ("other.yaml", &app("other", "")),
+        ("apps/other/good.yaml", &config_map("good", "one")),
+    ];
+    let mut bench = Bench::start(target, &files).await;
+    bench.until_config("web", "good", Some("one")).await;
+    bench.until_config("other", "good", Some("one")).await;
+    bench.until_logged("Deployment.apps/web/Bad_Name").await;
+    bench.until_logged("has no kind Thing in example.org/v1").await;
+    // The kind comes from another app, and the object by itself.
+    let definition = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.org}
+spec:
+  group: example.org
+  scope: Namespaced
+  names: {kind: Thing, plural: things, singular: thing}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
+";
+    bench.commit(&[
+        ("apps/other/definition.yaml", definition),
+        ("apps/web/bad.yaml", &deployment("good", 1, "nginx")),
+    ]);
+    bench.until_deployed("web", "good", 1, "nginx").await;
+    let resource =
+        kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("example.org", "v1", "Thing"));
+    let things: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(bench.target.client.clone(), "web", &resource);
+    wait::until("the Thing", DEADLINE, async || things.get_opt("one").await.ok()?).await;
+}
+
+#[tokio::test]
+async fn what_a_simulated_server_rejects_fails_its_app_alone() {
+    rejected(simulated().await).await;
+}
+
+#[tokio::test]
+async fn what_a_real_server_rejects_fails_its_app_alone() {
+    let Some(target) = real().await else { return };
+    rejected(target).await;
+}
+
+#[tokio::test]
+async fn git_may_be_away_at_the_start_and_later() {
+    let target = simulated().await;
+    let scratch = Scratch::new("agent").unwrap();
+    let mut git = git::Server::start(git::Options::default()).unwrap();
+    let repository = git.create("fleet").unwrap();
+    let files =
+        [("fleet.yaml", FLEET), ("web.yaml", &app("web", "")), ("apps/web/a.yaml", &config_map("a", "one"))];
+    repository.commit(&files, "Begin").unwrap();
+    git.stop();
+    let agent = Agent::start(Bench::options(&git, &target, &scratch)).unwrap();
+    let mut bench = Bench { agent, git, repository, target, scratch };
+    bench.until_logged("cannot be reached").await;
+    bench.git.start_again().unwrap();
+    bench.until_config("web", "a", Some("one")).await;
+    // Away again: what was read is still healed, by a restarted agent too.
+    bench.git.stop();
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.agent.program.restart().unwrap();
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.commit(&[("apps/web/a.yaml", &config_map("a", "two"))]);
+    bench.git.start_again().unwrap();
+    bench.until_config("web", "a", Some("two")).await;
+    assert!(bench.scratch.path().exists());
+}
+
+#[tokio::test]
+async fn a_missing_cluster_document_prunes_nothing() {
+    let files =
+        [("fleet.yaml", FLEET), ("web.yaml", &app("web", "")), ("apps/web/a.yaml", &config_map("a", "one"))];
+    let mut bench = Bench::start(simulated().await, &files).await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.repository.remove(&["fleet.yaml"], "Lose the cluster").unwrap();
+    bench.until_logged("no Cluster document named dev").await;
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("one")).await;
+}
