@@ -19,6 +19,7 @@ use crate::{
     model::{App, Cluster, Event, Token},
     output::{Printer, remark, write},
     show,
+    text::{Page, clean},
 };
 
 /// How a command ended, when it did not fail.
@@ -109,7 +110,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             if printer.is_for_people() {
                 write(&format!("muster {version}\n"))?;
             } else {
-                printer.stream(&Version { version }, |_, _| Vec::new())?;
+                printer.print(&Version { version }, |_| Page::new())?;
             }
             Ok(Verdict::Well)
         }
@@ -207,10 +208,10 @@ async fn token(hub: &mut Hub, printer: Printer, command: TokenCommand) -> Result
             let (token, info) = hub.create_token(&cluster, ttl, uses).await?;
             if printer.is_for_people() {
                 // The token alone on standard output, so that it can be sent into a file.
-                write(&format!("{}\n", crate::text::clean(&token)))?;
+                write(&format!("{}\n", clean(&token)))?;
                 remark(&show::created(&info, Timestamp::now()).finish(false));
             } else {
-                printer.stream(&CreatedToken { token: &token, info: &info }, |_, _| Vec::new())?;
+                printer.print(&CreatedToken { token: &token, info: &info }, |_| Page::new())?;
             }
         }
         TokenCommand::List => {
@@ -220,7 +221,7 @@ async fn token(hub: &mut Hub, printer: Printer, command: TokenCommand) -> Result
         }
         TokenCommand::Revoke { id } => {
             hub.revoke_token(&id).await?;
-            remark(&format!("Token {} is revoked\n", crate::text::clean(&id)));
+            remark(&format!("Token {} is revoked\n", clean(&id)));
         }
     }
     Ok(Verdict::Well)

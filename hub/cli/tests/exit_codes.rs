@@ -26,7 +26,7 @@ fn what_needs_no_hub_needs_no_config() {
         (Some(0), format!("muster {}\n", env!("CARGO_PKG_VERSION")))
     );
     let version = muster(&["version", "-o", "json"]);
-    assert_eq!(text(&version.stdout), format!("{{\"version\":\"{}\"}}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(text(&version.stdout), format!("{{\n  \"version\": \"{}\"\n}}\n", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let completions = muster(&["completions", shell]);
         assert_eq!(completions.status.code(), Some(0));
