@@ -16,6 +16,7 @@
 mod directory;
 mod error;
 mod object;
+mod patch;
 mod unique;
 
 use std::collections::BTreeMap;

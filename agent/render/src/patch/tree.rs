@@ -1,0 +1,257 @@
+//! How do an object and its patch lie side by side while one is merged into the other?
+//!
+//! Nodes live in an arena and are named by number, since a merge puts one node into several places:
+//! what a patch adds is afterwards walked as target and patch at once, and both see each change.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// How scalars were written, where that decides what a patch makes of them; everything that is
+/// not here was written plainly.
+///
+/// Kustomize patches text, not values: `5` put where `"x"` stood becomes `"5"`, a string, and a
+/// field left empty (`data:`) disappears from an object that is patched while one with `null` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Spelling {
+    /// As JSON would write it, strings without quotes.
+    #[default]
+    Plain,
+    /// A scalar in quotes or in a block (`|`, `>`).
+    Quoted,
+    /// A null of no characters.
+    Empty,
+    /// A scalar without quotes whose text is not the one JSON has for it: `0x10`, `1.0`, `True`.
+    Text(String),
+    /// The keys of a mapping that hold anything but [`Spelling::Plain`].
+    Mapping(BTreeMap<String, Spelling>),
+    /// The items of a list, cut off behind the last one that is not [`Spelling::Plain`].
+    List(Vec<Spelling>),
+}
+
+impl Spelling {
+    fn key(&self, key: &str) -> &Spelling {
+        match self {
+            Spelling::Mapping(keys) => keys.get(key).unwrap_or(&Spelling::Plain),
+            _ => &Spelling::Plain,
+        }
+    }
+
+    fn item(&self, position: usize) -> &Spelling {
+        match self {
+            Spelling::List(items) => items.get(position).unwrap_or(&Spelling::Plain),
+            _ => &Spelling::Plain,
+        }
+    }
+
+    /// A mapping's spelling from those of its keys.
+    pub(crate) fn mapping(keys: impl IntoIterator<Item = (String, Spelling)>) -> Spelling {
+        let keys: BTreeMap<_, _> =
+            keys.into_iter().filter(|(_, spelling)| *spelling != Spelling::Plain).collect();
+        if keys.is_empty() { Spelling::Plain } else { Spelling::Mapping(keys) }
+    }
+
+    /// A list's spelling from those of its items.
+    pub(crate) fn list(items: impl IntoIterator<Item = Spelling>) -> Spelling {
+        let mut items: Vec<_> = items.into_iter().collect();
+        while items.last() == Some(&Spelling::Plain) {
+            items.pop();
+        }
+        if items.is_empty() { Spelling::Plain } else { Spelling::List(items) }
+    }
+}
+
+/// The number of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id(usize);
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape {
+    /// Null; `written` when a text such as `null` or `~` said so.
+    Null {
+        written: bool,
+    },
+    Scalar(Scalar),
+    List(Vec<Id>),
+    Mapping(Vec<(String, Id)>),
+}
+
+/// A string, number or boolean.
+#[derive(Debug, Clone)]
+pub(crate) struct Scalar {
+    value: Value,
+    text: String,
+    quoted: bool,
+}
+
+/// All nodes of one merge.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    nodes: Vec<Shape>,
+}
+
+impl Tree {
+    /// Takes a value in.
+    pub(crate) fn insert(&mut self, value: Value, spelling: &Spelling) -> Id {
+        let shape = match value {
+            Value::Null => Shape::Null { written: *spelling != Spelling::Empty },
+            Value::Array(items) => {
+                let items = items.into_iter().enumerate();
+                Shape::List(items.map(|(at, item)| self.insert(item, spelling.item(at))).collect())
+            }
+            Value::Object(fields) => {
+                let mut entries = Vec::with_capacity(fields.len());
+                for (key, value) in fields {
+                    let id = self.insert(value, spelling.key(&key));
+                    entries.push((key, id));
+                }
+                Shape::Mapping(entries)
+            }
+            value => {
+                let text = match (spelling, &value) {
+                    (Spelling::Text(text), _) => text.clone(),
+                    (_, Value::String(text)) => text.clone(),
+                    (_, value) => value.to_string(),
+                };
+                Shape::Scalar(Scalar { value, text, quoted: *spelling == Spelling::Quoted })
+            }
+        };
+        self.push(shape)
+    }
+
+    /// Adds a node.
+    pub(crate) fn push(&mut self, shape: Shape) -> Id {
+        self.nodes.push(shape);
+        Id(self.nodes.len() - 1)
+    }
+
+    /// Gives a value back, and how it is spelt now.
+    pub(crate) fn value(&self, id: Id) -> (Value, Spelling) {
+        match self.shape(id) {
+            Shape::Null { written } => {
+                (Value::Null, if *written { Spelling::Plain } else { Spelling::Empty })
+            }
+            Shape::Scalar(scalar) => scalar.value(),
+            Shape::List(items) => {
+                let (values, spellings): (Vec<_>, Vec<_>) =
+                    items.iter().map(|item| self.value(*item)).unzip();
+                (Value::Array(values), Spelling::list(spellings))
+            }
+            Shape::Mapping(entries) => {
+                let mut values = serde_json::Map::new();
+                let mut spellings = BTreeMap::new();
+                for (key, id) in entries {
+                    let (value, spelling) = self.value(*id);
+                    values.insert(key.clone(), value);
+                    spellings.insert(key.clone(), spelling);
+                }
+                (Value::Object(values), Spelling::mapping(spellings))
+            }
+        }
+    }
+
+    /// What a node is.
+    pub(crate) fn shape(&self, id: Id) -> &Shape {
+        &self.nodes[id.0]
+    }
+
+    /// Puts something else where a node is, wherever that node stands.
+    pub(crate) fn set(&mut self, id: Id, shape: Shape) {
+        self.nodes[id.0] = shape;
+    }
+
+    pub(crate) fn is_null(&self, id: Id) -> bool {
+        matches!(self.shape(id), Shape::Null { .. })
+    }
+
+    pub(crate) fn is_mapping(&self, id: Id) -> bool {
+        matches!(self.shape(id), Shape::Mapping(_))
+    }
+
+    pub(crate) fn is_empty_mapping(&self, id: Id) -> bool {
+        matches!(self.shape(id), Shape::Mapping(entries) if entries.is_empty())
+    }
+
+    /// The text of a scalar; nothing for a mapping or list.
+    pub(crate) fn text(&self, id: Id) -> &str {
+        match self.shape(id) {
+            Shape::Scalar(scalar) => &scalar.text,
+            Shape::Null { written: true } => "null",
+            _ => "",
+        }
+    }
+
+    pub(crate) fn items(&self, id: Id) -> &[Id] {
+        match self.shape(id) {
+            Shape::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn entries(&self, id: Id) -> &[(String, Id)] {
+        match self.shape(id) {
+            Shape::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn field(&self, id: Id, key: &str) -> Option<Id> {
+        self.entries(id).iter().find(|(name, _)| name == key).map(|(_, id)| *id)
+    }
+
+    pub(crate) fn remove_field(&mut self, id: Id, key: &str) {
+        if let Shape::Mapping(entries) = &mut self.nodes[id.0] {
+            entries.retain(|(name, _)| name != key);
+        }
+    }
+
+    /// Sets a field as Kustomize does: a scalar that was in quotes stays in quotes.
+    pub(crate) fn set_field(&mut self, id: Id, key: &str, value: Id) {
+        match self.field(id, key) {
+            Some(old) if old == value => {}
+            Some(old) => {
+                let quoted = matches!(self.shape(old), Shape::Scalar(Scalar { quoted: true, .. }));
+                if let Shape::Scalar(scalar) = &mut self.nodes[value.0] {
+                    scalar.quoted = quoted;
+                }
+                let shape = self.shape(value).clone();
+                self.set(old, shape);
+            }
+            None => {
+                if let Shape::Mapping(entries) = &mut self.nodes[id.0] {
+                    entries.push((key.to_owned(), value));
+                }
+            }
+        }
+    }
+
+    /// A new scalar written plainly: what looks like a whole number is one.
+    pub(crate) fn plain(&mut self, text: &str) -> Id {
+        let value = text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from);
+        self.push(Shape::Scalar(Scalar { value, text: text.to_owned(), quoted: false }))
+    }
+
+    /// What a node is, for messages.
+    pub(crate) fn kind(&self, id: Id) -> &'static str {
+        match self.shape(id) {
+            Shape::Null { .. } => "null",
+            Shape::Scalar(_) => "a scalar",
+            Shape::List(_) => "a list",
+            Shape::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+impl Scalar {
+    fn value(&self) -> (Value, Spelling) {
+        if self.quoted {
+            return (Value::String(self.text.clone()), Spelling::Quoted);
+        }
+        let plain = match &self.value {
+            Value::String(text) => *text == self.text,
+            value => value.to_string() == self.text,
+        };
+        (self.value.clone(), if plain { Spelling::Plain } else { Spelling::Text(self.text.clone()) })
+    }
+}
