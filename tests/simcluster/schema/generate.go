@@ -1,8 +1,8 @@
 // Writes kubernetes.txt: the shape of the built-in kinds as the simulation needs it.
 //
 // It reads the OpenAPI v2 document of a real API server from standard input (list types, keys, atomic
-// types) and the Go types by reflection (which fields are written even when empty, which is not in
-// OpenAPI but decides what managedFields contain). README.md says how to run it.
+// types) and the Go types by reflection (what is not in OpenAPI: which fields are written even when empty, which decides
+// what managedFields contain, and protobuf's numbers). README.md says how to run it.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	crd "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	api "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
@@ -155,23 +156,34 @@ func visit(name string, p *property, t reflect.Type) {
 				mark = "?"
 			}
 		}
-		words = append(words, mark+field+":"+describe(p.Fields[field], f.Type))
+		words = append(words, mark+field+"="+f.number+":"+describe(p.Fields[field], f.Type))
 	}
 	lines[name] = strings.Join(words, " ")
 }
 
-func fieldsOf(t reflect.Type) map[string]reflect.StructField {
-	found := map[string]reflect.StructField{}
+type numbered struct {
+	reflect.StructField
+	// The number of the field in protobuf; where Go embeds a structure, that of the structure before it.
+	number string
+}
+
+func fieldsOf(t reflect.Type) map[string]numbered {
+	found := map[string]numbered{}
 	for i := 0; i < t.NumField(); i++ {
 		f := t.Field(i)
 		name := strings.Split(f.Tag.Get("json"), ",")[0]
+		number := "0"
+		if tag := strings.Split(f.Tag.Get("protobuf"), ","); len(tag) > 1 {
+			number = tag[1]
+		}
 		if f.Anonymous && name == "" {
 			for inner, field := range fieldsOf(f.Type) {
+				field.number = number + "." + field.number
 				found[inner] = field
 			}
 			continue
 		}
-		found[name] = f
+		found[name] = numbered{f, number}
 	}
 	return found
 }
@@ -208,6 +220,9 @@ func main() {
 			kinds = append(kinds, gvk.GroupVersion().String()+"/"+gvk.Kind+" "+short(name))
 		}
 	}
+	visit("meta.v1.DeleteOptions", definitions["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"],
+		reflect.TypeFor[meta.DeleteOptions]())
+	kinds = append(kinds, "meta.k8s.io/v1/DeleteOptions meta.v1.DeleteOptions")
 	sort.Strings(kinds)
 	for _, kind := range kinds {
 		fmt.Println("kind", kind)

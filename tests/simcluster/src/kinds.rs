@@ -151,6 +151,11 @@ impl Kinds {
         kinds
     }
 
+    /// The shapes of the built-in kinds.
+    pub(crate) fn builtins(&self) -> &Arc<Builtins> {
+        &self.builtins
+    }
+
     fn add(&mut self, kind: Kind) {
         let versions = self.groups.entry(kind.group.clone()).or_default();
         let index = match versions.iter().position(|(version, _)| *version == kind.version) {

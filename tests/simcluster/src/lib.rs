@@ -28,6 +28,7 @@ mod fields;
 mod kinds;
 mod managed;
 mod patch;
+mod protobuf;
 mod quantity;
 mod schema;
 mod selector;

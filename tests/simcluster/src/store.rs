@@ -117,7 +117,7 @@ pub(crate) struct Event {
 pub(crate) struct Store {
     version: u64,
     tables: BTreeMap<Arc<str>, BTreeMap<Key, Arc<Record>>>,
-    uids: BTreeSet<String>,
+    uids: BTreeMap<String, (Arc<str>, Key)>,
     dependents: BTreeMap<Box<str>, BTreeSet<(Arc<str>, Key)>>,
     history: VecDeque<Event>,
     history_max: usize,
@@ -131,7 +131,7 @@ impl Store {
         Store {
             version: 1,
             tables: BTreeMap::new(),
-            uids: BTreeSet::new(),
+            uids: BTreeMap::new(),
             dependents: BTreeMap::new(),
             history: VecDeque::new(),
             history_max,
@@ -150,7 +150,12 @@ impl Store {
 
     /// Whether an object with this uid is there.
     pub(crate) fn has_uid(&self, uid: &str) -> bool {
-        self.uids.contains(uid)
+        self.uids.contains_key(uid)
+    }
+
+    /// Where the object with this uid is.
+    pub(crate) fn place(&self, uid: &str) -> Option<&(Arc<str>, Key)> {
+        self.uids.get(uid)
     }
 
     /// What names this uid as an owner.
@@ -227,7 +232,7 @@ impl Store {
     }
 
     fn link(&mut self, storage: &Arc<str>, record: &Record) {
-        self.uids.insert(record.uid.clone());
+        self.uids.insert(record.uid.clone(), (storage.clone(), record.key()));
         for owner in &record.owners {
             let known = self.dependents.entry(owner.clone()).or_default();
             known.insert((storage.clone(), record.key()));

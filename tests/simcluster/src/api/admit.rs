@@ -1,10 +1,11 @@
 //! May this be written here? (namespaces that are missing or ending; questions about what is allowed)
 
+use super::incoming::parse_body;
 use super::{Call, Reply};
 use crate::kinds::Kind;
 use crate::state::State;
 use crate::status::{Cause, Failure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Objects are only created in namespaces that are there and are not being deleted.
 pub(super) fn namespace(state: &State, kind: &Kind, namespace: &str, name: &str) -> Result<(), Failure> {
@@ -38,9 +39,8 @@ pub(super) fn deletion(kind: &Kind, name: &str) -> Result<(), Failure> {
 }
 
 /// Answers who the user is, and that everything is allowed.
-pub(super) fn review(call: &Call<'_>) -> Result<Reply, Failure> {
-    let mut review: Value = serde_json::from_slice(&call.request.body)
-        .map_err(|error| Failure::bad_request(error.to_string()))?;
+pub(super) fn review(state: &State, call: &Call<'_>) -> Result<Reply, Failure> {
+    let mut review = parse_body(state, call)?;
     review["status"] = match call.kind().kind.as_str() {
         "SelfSubjectReview" => {
             json!({"userInfo": {"username": call.request.user, "groups": ["system:masters", "system:authenticated"]}})

@@ -1,5 +1,6 @@
 //! What happens when an object is to go? (delete, deletecollection)
 
+use super::incoming::parse_body;
 use super::read::Filter;
 use super::{Call, Reply, admit, form};
 use crate::kinds::Kind;
@@ -19,11 +20,10 @@ struct Options {
 }
 
 impl Options {
-    fn of(call: &Call<'_>) -> Result<Options, Failure> {
+    fn of(state: &State, call: &Call<'_>) -> Result<Options, Failure> {
         let body: Value = match call.request.body.is_empty() {
             true => json!({}),
-            false => serde_json::from_slice(&call.request.body)
-                .map_err(|error| Failure::bad_request(format!("error decoding DeleteOptions: {error}")))?,
+            false => parse_body(state, call)?,
         };
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let query =
@@ -47,7 +47,7 @@ impl Options {
 pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
     let place = call.place;
     let kind = call.kind();
-    let options = Options::of(call)?;
+    let options = Options::of(state, call)?;
     admit::deletion(kind, place.name())?;
     let record = state.store.get(&kind.storage, place.namespace(), place.name()).cloned();
     let record = record.ok_or_else(|| place.not_found())?;
@@ -149,7 +149,7 @@ fn begin(
 /// Deletes everything a list with the same parameters would show.
 pub(super) fn delete_collection(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
     let kind = call.kind().clone();
-    let options = Options::of(call)?;
+    let options = Options::of(state, call)?;
     let filter = Filter::of(call)?;
     let records = state.store.list(&kind.storage, filter.namespace.as_deref(), None);
     let records: Vec<Arc<Record>> = records.filter(|record| filter.matches(record)).cloned().collect();

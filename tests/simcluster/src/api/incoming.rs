@@ -5,6 +5,7 @@ use super::options::Validation;
 use crate::decode::{Problems, decode};
 use crate::defaults;
 use crate::kinds::Kind;
+use crate::protobuf;
 use crate::state::State;
 use crate::status::{Cause, Failure};
 use serde_json::{Map, Value, json};
@@ -12,16 +13,19 @@ use serde_json::{Map, Value, json};
 /// How a refusal of unknown fields begins.
 pub(super) const STRICT: &str = "strict decoding error";
 
-/// The body as JSON.
-pub(super) fn parse_body(call: &Call<'_>) -> Result<Value, Failure> {
+/// The body as an object.
+pub(super) fn parse_body(state: &State, call: &Call<'_>) -> Result<Value, Failure> {
     let media_type = call.request.content_type.split(';').next().unwrap_or_default().trim();
+    let body = &call.request.body;
     let value: Value = match media_type {
-        "" | "application/json" | "*/*" => {
-            serde_json::from_slice(&call.request.body).map_err(|e| e.to_string())
+        "" | "application/json" | "*/*" => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        "application/yaml" => serde_yaml::from_slice(body).map_err(|error| error.to_string()),
+        "application/vnd.kubernetes.protobuf" => {
+            protobuf::object(state.kinds.builtins(), body).ok_or_else(|| "malformed protobuf".to_owned())
         }
-        "application/yaml" => serde_yaml::from_slice(&call.request.body).map_err(|e| e.to_string()),
         _ => {
-            return Err(Failure::unsupported_media_type("application/json, application/yaml"));
+            let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+            return Err(Failure::unsupported_media_type(accepted));
         }
     }
     .map_err(|error| Failure::bad_request(format!("the object provided is unrecognized: {error}")))?;

@@ -143,7 +143,7 @@ fn answer(state: &mut State, request: &Request, now: Timestamp) -> Result<Answer
     let form = form::negotiate(&request.accept)?;
     let call = Call { request, place: &place, form, now };
     if place.kind.is_review() {
-        return Ok(Answer::Reply(admit::review(&call)?));
+        return Ok(Answer::Reply(admit::review(state, &call)?));
     }
     if place.subresource.as_deref() == Some("scale") {
         return Ok(Answer::Reply(scale::handle(state, &call, verb)?));

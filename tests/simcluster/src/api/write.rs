@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Creates the object in the body.
 pub(super) fn create(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
     let options = Options::of(call, Operation::Update)?;
-    let body = parse_body(call)?;
+    let body = parse_body(state, call)?;
     create_from(state, call, body, &options)
 }
 
@@ -77,7 +77,7 @@ pub(super) fn finish_create(
 pub(super) fn update(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
     let options = Options::of(call, Operation::Update)?;
     let kind = call.kind();
-    let mut body = parse_body(call)?;
+    let mut body = parse_body(state, call)?;
     check_type(kind, &body)?;
     settle_namespace(call, &mut body)?;
     let name = body["metadata"]["name"].as_str().unwrap_or_default();

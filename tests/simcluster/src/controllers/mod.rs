@@ -100,8 +100,11 @@ fn deleted(state: &mut State, event: &Event, now: Timestamp) {
         let key = (String::new(), event.record.namespace.clone());
         namespaces::reconcile(state, &key, now);
     }
+    // An owner may be waiting for this to go, or make another one in its place.
     for owner in &event.record.owners {
-        workloads::pod_of_owner_gone(state, owner, now);
+        if let Some((storage, key)) = state.store.place(owner).cloned() {
+            reconcile(state, &storage, &key, now);
+        }
     }
     definitions::instance_gone(state, &event.storage, now);
 }

@@ -2,7 +2,7 @@
 
 use super::garbage;
 use super::status::{self, Progress};
-use super::workloads::{Outcome, set_pod_owner};
+use super::workloads::{Outcome, Rollout, set_revision};
 use super::write;
 use crate::state::{State, time_text};
 use crate::store::Key;
@@ -44,7 +44,7 @@ pub(super) fn ensure(
     workload: &Value,
     hash: &str,
     progress: Progress,
-    outcome: Outcome,
+    rollout: &Rollout,
     now: Timestamp,
 ) {
     let mut extra_labels = Map::new();
@@ -58,7 +58,7 @@ pub(super) fn ensure(
     let object = match &**storage {
         "deployments.apps" => {
             extra_labels.insert("pod-template-hash".to_owned(), json!(hash));
-            replica_set(state, workload, hash, progress, now)
+            replica_set(state, workload, hash, progress, rollout, now)
         }
         _ => workload.clone(),
     };
@@ -66,7 +66,7 @@ pub(super) fn ensure(
     let names = wanted_names(state, &owner, progress.wanted);
     for (index, name) in names.iter().enumerate() {
         let index = i64::try_from(index).unwrap_or(i64::MAX);
-        let phase = if index < progress.ready { Phase::Up } else { Phase::of(outcome) };
+        let phase = if index < progress.ready { Phase::Up } else { Phase::of(rollout.outcome) };
         pod(state, &owner, name, phase, now);
     }
 }
@@ -77,6 +77,7 @@ fn replica_set(
     deployment: &Value,
     hash: &str,
     progress: Progress,
+    rollout: &Rollout,
     now: Timestamp,
 ) -> Value {
     let storage: Arc<str> = "replicasets.apps".into();
@@ -119,7 +120,7 @@ fn replica_set(
         set["metadata"]["generation"] = json!(set["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
     }
     set["status"] = status::replica_set(&set, Progress { old_ready: 0, ..progress });
-    set_pod_owner(state, &uid, set["metadata"]["uid"].as_str().unwrap_or_default());
+    set_revision(&mut set, rollout.revision);
     write(state, &storage, set.clone());
     set
 }

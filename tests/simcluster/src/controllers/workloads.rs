@@ -33,11 +33,9 @@ pub(crate) struct Rollout {
     /// Ready pods of this template when it was last scaled, and of the template before.
     ready_before: i64,
     old_ready: i64,
-    outcome: Outcome,
-    storage: Arc<str>,
-    key: Key,
-    /// Whose pods these are: the workload itself or its ReplicaSet.
-    pod_owner: String,
+    pub(super) outcome: Outcome,
+    /// Which template of a Deployment this is, counted from 1.
+    pub(super) revision: i64,
 }
 
 impl Rollout {
@@ -63,8 +61,14 @@ pub(super) fn reconcile(state: &mut State, storage: &Arc<str>, key: &Key, now: T
         return;
     };
     let object = record.value();
-    let controlled = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    if &**storage == "replicasets.apps" && controlled.clone().any(|owner| owner["kind"] == "Deployment") {
+    // A ReplicaSet is kept by its Deployment.
+    if &**storage == "replicasets.apps"
+        && let Some((storage, key)) =
+            record.owners.first().and_then(|owner| state.store.place(owner)).cloned()
+    {
+        if &*storage == "deployments.apps" {
+            reconcile(state, &storage, &key, now);
+        }
         return;
     }
     let rollout = advance(state, storage, key, &record.uid, &object, now);
@@ -98,27 +102,23 @@ pub(super) fn reconcile(state: &mut State, storage: &Arc<str>, key: &Key, now: T
     let mut after = object.clone();
     after["status"] = status;
     if &**storage == "deployments.apps" {
-        revision(&mut after, rollout.template, &hash);
+        set_revision(&mut after, rollout.revision);
     }
     if after != object {
         write_status(state, storage, "kube-controller-manager", &object, after, &text);
     }
     if state.settings.pods && spec["suspend"] != json!(true) {
-        pods::ensure(state, storage, &object, &hash, progress, rollout.outcome, now);
+        pods::ensure(state, storage, &object, &hash, progress, &rollout, now);
     }
 }
 
 /// Deployments count their revisions in an annotation, which the generation does not count.
-fn revision(object: &mut Value, template: u64, hash: &str) {
-    const REVISION: &str = "deployment.kubernetes.io/revision";
-    let _ = (template, hash);
-    if !object["metadata"]["annotations"].is_object() {
-        object["metadata"]["annotations"] = json!({});
-    }
+pub(super) fn set_revision(object: &mut Value, revision: i64) {
     let annotations = &mut object["metadata"]["annotations"];
-    if annotations[REVISION].is_null() {
-        annotations[REVISION] = json!("1");
+    if !annotations.is_object() {
+        *annotations = json!({});
     }
+    annotations["deployment.kubernetes.io/revision"] = json!(revision.to_string());
 }
 
 /// Starts or continues the rollout of the workload.
@@ -142,7 +142,7 @@ fn advance(
     let outcome = if asked_to_fail { Outcome::Crashing } else { outcome(&spec["template"]["spec"]) };
     let delay = SignedDuration::try_from(state.settings.ready_after).unwrap_or(SignedDuration::ZERO);
     let delay = if outcome == Outcome::Slow { delay * 10 } else { delay };
-    let fresh = |ready_before, old_ready, due| Rollout {
+    let fresh = |ready_before, old_ready, due, revision| Rollout {
         template,
         wanted,
         started: now,
@@ -150,21 +150,19 @@ fn advance(
         ready_before,
         old_ready,
         outcome,
-        storage: storage.clone(),
-        key: key.clone(),
-        pod_owner: uid.to_owned(),
+        revision,
     };
     let next = match state.control.rollouts.get(uid) {
-        None => fresh(0, 0, now + delay),
+        None => fresh(0, 0, now + delay, 1),
         Some(before) if before.template != template || before.outcome != outcome => {
             let done = before.progress(now, None);
             let old = if before.template == template { 0 } else { done.ready + done.old_ready };
-            fresh(0, old, now + delay)
+            fresh(0, old, now + delay, before.revision + i64::from(before.template != template))
         }
         Some(before) if before.wanted != wanted => {
             let done = before.progress(now, None);
             let due = if wanted > done.ready { now + delay } else { before.due };
-            fresh(done.ready.min(wanted), done.old_ready.min(wanted), due)
+            fresh(done.ready.min(wanted), done.old_ready.min(wanted), due, before.revision)
         }
         Some(before) => before.clone(),
     };
@@ -186,22 +184,5 @@ fn outcome(pod: &Value) -> Outcome {
         Outcome::Slow
     } else {
         Outcome::Ready
-    }
-}
-
-/// A pod or ReplicaSet of this owner was deleted: it is made again.
-pub(super) fn pod_of_owner_gone(state: &mut State, owner: &str, now: Timestamp) {
-    let found =
-        state.control.rollouts.iter().find(|(uid, rollout)| *uid == owner || rollout.pod_owner == owner);
-    if let Some((_, rollout)) = found {
-        let (storage, key) = (rollout.storage.clone(), rollout.key.clone());
-        reconcile(state, &storage, &key, now);
-    }
-}
-
-/// Remembers whose pods a workload's pods are.
-pub(super) fn set_pod_owner(state: &mut State, workload: &str, owner: &str) {
-    if let Some(rollout) = state.control.rollouts.get_mut(workload) {
-        owner.clone_into(&mut rollout.pod_owner);
     }
 }

@@ -97,7 +97,7 @@ impl Reader<'_> {
 }
 
 fn field(shape: Shape) -> Field {
-    Field { shape, presence: Presence::Pointer, default: None, nullable: false }
+    Field { shape, presence: Presence::Pointer, default: None, numbers: Vec::new(), nullable: false }
 }
 
 fn list_kind(schema: &Value) -> ListKind {

@@ -92,6 +92,8 @@ pub(crate) struct Field {
     pub(crate) presence: Presence,
     /// The default a CustomResourceDefinition gives; built-in kinds are defaulted by code.
     pub(crate) default: Option<Value>,
+    /// Where protobuf has the field: its number, after those of the structures it is embedded in.
+    pub(crate) numbers: Vec<u64>,
     /// Null is a value here (only custom kinds say so).
     pub(crate) nullable: bool,
 }

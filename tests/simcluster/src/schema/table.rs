@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! kind apps/v1/Deployment apps.v1.Deployment
-//! type apps.v1.DeploymentSpec &replicas:i ?selector:#meta.v1.LabelSelector +template:@core.v1.PodTemplateSpec
+//! type apps.v1.DeploymentSpec &replicas=1:i ?selector=2:#meta.v1.LabelSelector +template=3:@core.v1.PodTemplateSpec
 //! ```
-//! A field is `[presence]name:shape`. Presence: none, left out when zero; `&`, left out when null; `+`, always
+//! A field is `[presence]name=number:shape`, the number being protobuf's (with the numbers of the structures it is
+//! embedded in before it). Presence: none, left out when zero; `&`, left out when null; `+`, always
 //! written; `?`, always written and possibly null. Shapes: `s` string, `i` integer, `n` number, `b` boolean, `q`
 //! quantity, `x` int or string, `t` time, `y` bytes, `*` anything, `@T` structure, `#T` atomic structure, `{E` map,
 //! `%E` atomic map, `(E` set, `[]E` atomic list, `[~key]E` atomic list with a merge key, `[a,b=default]E` list map.
@@ -67,6 +68,8 @@ fn structure(line: &str, names: &BTreeMap<String, TypeId>) -> Structure {
     let fields = words
         .filter_map(|word| {
             let (name, shape) = word.split_once(':')?;
+            let (name, number) = name.split_once('=')?;
+            let numbers = number.split('.').filter_map(|number| number.parse().ok()).collect();
             let (presence, name) = match name.as_bytes().first()? {
                 b'+' => (Presence::Always, &name[1..]),
                 b'?' => (Presence::Null, &name[1..]),
@@ -74,7 +77,7 @@ fn structure(line: &str, names: &BTreeMap<String, TypeId>) -> Structure {
                 _ => (Presence::Omitted, name),
             };
             let shape = parse_shape(shape, names)?;
-            Some((name.to_owned(), Field { shape, presence, default: None, nullable: true }))
+            Some((name.to_owned(), Field { shape, presence, default: None, numbers, nullable: true }))
         })
         .collect();
     Structure { name, fields, open: false, required: Vec::new() }
