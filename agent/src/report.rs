@@ -97,11 +97,6 @@ impl Reports {
     }
 
     /// The last status of one app.
-    pub(crate) fn app(&self, name: &str) -> Option<AppStatus> {
-        self.status(name).map(|status| AppStatus::clone(&status))
-    }
-
-    /// The last status of one app, without copying it.
     pub(crate) fn status(&self, name: &str) -> Option<Arc<AppStatus>> {
         self.lock().apps.get(name).cloned()
     }
@@ -239,7 +234,7 @@ mod tests {
         reports.set_app(status("web", "three"));
         reports.remove_app("api");
         assert_eq!(follower.changed().await, Changes { apps: names(&["web"]), ..Changes::default() });
-        assert_eq!(reports.app("web").unwrap().message, "three");
+        assert_eq!(reports.status("web").unwrap().message, "three");
     }
 
     #[tokio::test]
@@ -248,7 +243,7 @@ mod tests {
         reports.set_app(status("web", ""));
         let mut follower = reports.follow();
         reports.remove_app("web");
-        assert!(reports.app("web").is_none());
+        assert!(reports.status("web").is_none());
         assert_eq!(follower.changed().await.apps, names(&["web"]));
     }
 

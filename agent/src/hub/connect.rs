@@ -3,10 +3,11 @@
 //! TCP and TLS are done here and handed to gRPC ready made, so that what stands in the way is known for
 //! what it is, and one identity is used for exactly one connection.
 
+mod once;
+
 use std::{sync::Arc, time::Duration};
 
-use hyper_util::rt::TokioIo;
-use rustls::{AlertDescription, ClientConfig, RootCertStore, client::WantsClientCert, pki_types::ServerName};
+use rustls::{ClientConfig, RootCertStore, client::WantsClientCert, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
@@ -15,6 +16,8 @@ use tonic::{
 };
 use tower::service_fn;
 
+pub(super) use self::once::Refusal;
+use self::once::once;
 use super::{
     identity::Identity,
     pin::{Fingerprint, PinnedCa},
@@ -70,11 +73,12 @@ pub(super) async fn pinned(address: &Address, fingerprint: Fingerprint) -> Resul
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    connect(address, tls).await
+    connect(address, tls).await.map(|(channel, _)| channel)
 }
 
-/// A connection with the cluster's certificate, to a hub with a certificate of the same CA.
-pub(super) async fn mutual(address: &Address, identity: &Identity) -> Result<Channel, Problem> {
+/// A connection with the cluster's certificate, to a hub with a certificate of the same CA;
+/// and the place where it will say that the hub does not take the certificate, if it does not.
+pub(super) async fn mutual(address: &Address, identity: &Identity) -> Result<(Channel, Refusal), Problem> {
     let (chain, key) = identity.for_tls();
     let tls = trusting(identity)
         .and_then(|builder| builder.with_client_auth_cert(chain, key))
@@ -96,7 +100,7 @@ fn failed(address: &Address, error: &dyn std::fmt::Display) -> Problem {
     Problem::Failed { hub: address.to_string(), message: error.to_string() }
 }
 
-async fn connect(address: &Address, mut tls: ClientConfig) -> Result<Channel, Problem> {
+async fn connect(address: &Address, mut tls: ClientConfig) -> Result<(Channel, Refusal), Problem> {
     tls.alpn_protocols = vec![b"h2".to_vec()];
     let unreachable = |message: String| Problem::Unreachable { hub: address.to_string(), message };
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, handshake(address, tls))
@@ -111,12 +115,13 @@ async fn connect(address: &Address, mut tls: ClientConfig) -> Result<Channel, Pr
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    let mut ready = Some(stream);
-    let connector = service_fn(move |_| {
-        let stream = ready.take().map(TokioIo::new);
-        std::future::ready(stream.ok_or_else(|| std::io::Error::other("the connection was lost")))
-    });
-    endpoint.connect_with_connector(connector).await.map_err(|error| failed(address, &error))
+    let refusal = Refusal::default();
+    let mut once = once(stream, &refusal);
+    let connector = service_fn(move |_| std::future::ready(once()));
+    match endpoint.connect_with_connector(connector).await {
+        Ok(channel) => Ok((channel, refusal)),
+        Err(error) => Err(failed(address, &error)),
+    }
 }
 
 async fn handshake(address: &Address, tls: ClientConfig) -> Result<TlsStream<TcpStream>, Problem> {
@@ -148,39 +153,19 @@ fn distrust(reason: &rustls::CertificateError) -> String {
     }
 }
 
-/// What the end of a stream, or an answer that is an error, means for a cluster with a certificate.
-pub(super) fn broken(address: &Address, cluster: &str, status: &Status) -> Problem {
-    let hub = address.to_string();
+/// What the end of a stream, or an answer that is an error, means for this cluster.
+pub(super) fn broken(address: &Address, cluster: &str, refusal: &Refusal, status: &Status) -> Problem {
+    let (hub, cluster) = (address.to_string(), cluster.to_owned());
+    if let Some(alert) = refusal.alert() {
+        return Problem::CertificateRefused { hub, cluster, message: format!("{alert:?}") };
+    }
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => Problem::CertificateRefused {
-            hub,
-            cluster: cluster.to_owned(),
-            message: status.message().to_owned(),
-        },
-        Code::Aborted => Problem::Replaced { cluster: cluster.to_owned() },
-        _ => match alert(status) {
-            Some(alert) => Problem::CertificateRefused {
-                hub,
-                cluster: cluster.to_owned(),
-                message: format!("{alert:?}"),
-            },
-            None => Problem::Failed { hub, message: chain(status) },
-        },
-    }
-}
-
-/// In TLS 1.3 a server looks at the client's certificate when the client has long gone on: its refusal
-/// comes as the end of the connection.
-fn alert(status: &Status) -> Option<AlertDescription> {
-    let mut next = std::error::Error::source(status);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(*alert);
+        Code::Unauthenticated | Code::PermissionDenied => {
+            Problem::CertificateRefused { hub, cluster, message: status.message().to_owned() }
         }
-        next = error.source();
+        Code::Aborted => Problem::Replaced { cluster },
+        _ => Problem::Failed { hub, message: chain(status) },
     }
-    None
 }
 
 /// All that is known of an error, outermost first.
@@ -223,7 +208,7 @@ mod tests {
     #[test]
     fn statuses_become_what_they_mean_for_the_cluster() {
         let address = Address::parse("hub:1").unwrap();
-        let problem = |code| broken(&address, "dev", &Status::new(code, "because"));
+        let problem = |code| broken(&address, "dev", &Refusal::default(), &Status::new(code, "because"));
         assert!(problem(Code::PermissionDenied).is_about_identity());
         assert!(problem(Code::Unauthenticated).is_about_identity());
         assert!(matches!(problem(Code::Aborted), Problem::Replaced { .. }));

@@ -9,7 +9,7 @@ use muster_wire::v1::{
 use tonic::{Code, Request, Status, transport::Channel};
 
 use super::{
-    connect::{Address, broken},
+    connect::{Address, Refusal, broken},
     identity::{Identity, Key},
     pin::{Fingerprint, TOKEN_BYTES_MAX, fingerprint},
     problem::Problem,
@@ -81,7 +81,8 @@ pub(super) async fn enrol(
             cluster: cluster.to_owned(),
             message: status.message().to_owned(),
         },
-        _ => broken(address, cluster, &status),
+        // No certificate was shown, so none was refused.
+        _ => broken(address, cluster, &Refusal::default(), &status),
     })?;
     let identity = accept(answer.into_inner(), cluster, &key)
         .map_err(|message| Problem::BadCertificate { hub: hub(), message })?;
@@ -99,7 +100,7 @@ pub(super) async fn renew(channel: Channel, address: &Address, cluster: &str) ->
     let mut request = Request::new(RenewRequest { csr: key.request().map_err(Problem::Key)? });
     request.set_timeout(REQUEST_TIMEOUT);
     let answer = within(AgentServiceClient::new(channel).renew(request)).await;
-    let answer = answer.map_err(|status| broken(address, cluster, &status))?;
+    let answer = answer.map_err(|status| broken(address, cluster, &Refusal::default(), &status))?;
     accept(answer.into_inner(), cluster, &key)
         .map_err(|message| Problem::BadCertificate { hub: address.to_string(), message })
 }

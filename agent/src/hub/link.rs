@@ -3,7 +3,7 @@
 //! ```text
 //!            Connected           Welcome
 //!  Offline ------------> Greeting -------> Live
-//!     ^---- Disconnected ----+--------------'
+//!     ^--- the stream ends --+--------------'
 //! ```
 //!
 //! `decide` is the whole of it: a state and an input give a new state and what to do. Values stay on
@@ -52,8 +52,6 @@ pub(super) enum Input {
     Ack(Ack),
     /// Time went by.
     Tick,
-    /// The stream is over.
-    Disconnected,
 }
 
 /// Something to do.
@@ -84,7 +82,7 @@ pub(super) enum Action {
     Close(&'static str),
 }
 
-/// What is known of the hub, on this stream.
+/// What is known of the hub, on this stream. With the stream it ends: the next one begins with a new one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Link {
     phase: Phase,
@@ -190,7 +188,6 @@ impl Link {
                 self = Self::greeting(apps, cluster, now);
                 actions.push(Action::SendHello);
             }
-            Input::Disconnected => self = Self::default(),
             _ if matches!(self.phase, Phase::Offline) => {}
             Input::App { name, exists } => self.app_changed(name, exists),
             Input::Cluster => self.cluster = self.cluster.changed(),

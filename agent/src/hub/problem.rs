@@ -30,10 +30,8 @@ pub(super) enum Problem {
     NoToken { cluster: String, why: String },
     #[error("the token file {} cannot be read: {message}", path.display())]
     TokenFile { path: PathBuf, message: String },
-    #[error(
-        "the hub at {hub} refuses the enrolment token: {message}; put a new one (`muster token create \
-         {cluster}`) in the token file"
-    )]
+    /// The hub says how to make one it takes.
+    #[error("the hub at {hub} refuses the token in the token file for cluster {cluster}: {message}")]
     TokenRefused { hub: String, cluster: String, message: String },
     #[error("the hub at {hub} gave a certificate that is not as it should be: {message}")]
     BadCertificate { hub: String, message: String },

@@ -140,29 +140,30 @@ impl Session {
             // The hub forgets apps that are not listed, so the list should be whole; yet a cluster that
             // cannot read Git must be seen too.
             let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.reports.settled()).await;
-            let channel = mutual(&address, &identity).await?;
+            let (channel, refusal) = mutual(&address, &identity).await?;
             let stream = Stream::open(channel.clone(), &cluster, &self.reports).await;
-            Ok((channel, stream.map_err(|status| broken(&address, &cluster, &status))?))
+            let stream = stream.map_err(|status| broken(&address, &cluster, &refusal, &status))?;
+            Ok((channel, refusal, stream))
         };
         let connected = tokio::select! {
             () = shutdown.cancelled() => return Ok(Ended::Stopped),
             connected = connected => connected,
         };
-        let (channel, mut stream) = connected.map_err(|problem| self.doubt(problem))?;
+        let (channel, refusal, mut stream) = connected.map_err(|problem| self.doubt(problem))?;
         let welcome = |version: &str| {
             self.welcomed_at = Some(Instant::now());
             self.complained_of.clear();
-            tracing::info!(hub = %address, version, "connected to the hub");
+            tracing::info!(hub = %address, version, "Connected to the hub.");
         };
         let renewed = tokio::select! {
             () = shutdown.cancelled() => return Ok(Ended::Stopped),
             status = stream.run(welcome) => {
-                let problem = broken(&address, &cluster, &status);
+                let problem = broken(&address, &cluster, &refusal, &status);
                 return Err(self.doubt(problem));
             }
             renewed = renewal(channel, &address, &identity, &cluster) => renewed,
         };
-        tracing::info!(expires = %renewed.not_after, "renewed this cluster's certificate");
+        tracing::info!(expires = %renewed.not_after, "Renewed this cluster's certificate.");
         self.identity = Some(renewed);
         self.unsaved = true;
         self.save().await;
@@ -219,7 +220,7 @@ impl Session {
         token: &Token,
     ) -> Result<Identity, Problem> {
         let identity = enrol(channel, address, &self.config.cluster, token).await?;
-        tracing::info!(hub = %address, cluster = self.config.cluster, expires = %identity.not_after, "enrolled");
+        tracing::info!(hub = %address, cluster = self.config.cluster, expires = %identity.not_after, "Enrolled with the hub.");
         self.enrolled_with = Some(token.mark());
         self.identity = Some(identity.clone());
         self.unsaved = true;
@@ -232,7 +233,7 @@ impl Session {
         if let (true, Some(identity)) = (self.unsaved, &self.identity) {
             match self.vault.save(identity).await {
                 Ok(()) => self.unsaved = false,
-                Err(problem) => tracing::warn!("{problem}; a restart now would need a new token"),
+                Err(problem) => tracing::warn!("{problem}. A restart now would need a new token."),
             }
         }
     }
@@ -278,9 +279,9 @@ impl Session {
         ));
         let known = self.complained_of.contains(&cause);
         if known {
-            tracing::debug!(%again, events_dropped = dropped, "{cause}");
+            tracing::debug!(%again, events_dropped = dropped, "Not linked to the hub: {cause}.");
         } else {
-            tracing::warn!(%again, events_dropped = dropped, "{cause}; this cluster goes on with Git alone");
+            tracing::warn!(%again, events_dropped = dropped, "Not linked to the hub: {cause}. This cluster goes on with Git alone.");
             if self.complained_of.len() < CAUSES_MAX {
                 self.complained_of.insert(cause);
             }
@@ -296,10 +297,10 @@ async fn renewal(channel: Channel, address: &Address, identity: &Identity, clust
     loop {
         match renew(channel.clone(), address, cluster).await {
             Ok(renewed) => return renewed,
-            Err(problem) if told => tracing::debug!("the certificate could not be renewed: {problem}"),
+            Err(problem) if told => tracing::debug!("The certificate could not be renewed: {problem}."),
             Err(problem) => {
                 told = true;
-                tracing::warn!(expires = %identity.not_after, "the certificate could not be renewed yet: {problem}");
+                tracing::warn!(expires = %identity.not_after, "The certificate could not be renewed yet: {problem}.");
             }
         }
         // A twentieth of what is left: often enough, whatever the lifetime.

@@ -261,6 +261,17 @@ async fn an_identity_of_another_cluster_is_replaced_once_there_is_a_token() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_tls_refuses_is_replaced_once_there_is_a_token() {
+    let mut story = Story::new().await;
+    let (other, key) = (Authority::new(), Key::generate().unwrap());
+    let certificate = other.client(&key.request().unwrap(), "dev", Duration::from_secs(3_600));
+    let identity = Identity::new(certificate, story.authority.der().to_vec(), &key).unwrap();
+    super::secret::Vault::new(kubernetes(&story.secret), "muster-system").save(&identity).await.unwrap();
+    story.start();
+    story.until("linked", |hub| hub.welcomes == 1 && hub.enrolments == 1 && hub.failed_handshakes >= 1).await;
+}
+
+#[tokio::test]
 async fn a_revoked_cluster_enrols_again_with_a_new_token() {
     let mut story = Story::new().await;
     story.start();

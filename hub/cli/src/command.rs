@@ -130,7 +130,10 @@ pub(crate) fn reach(options: &Options) -> Result<(Address, Arc<ClientConfig>), F
             "warning: others can read the private key in {path}; to prevent that: chmod 600 {path}\n"
         ));
     }
-    let address = Address::parse(options.hub.as_deref().unwrap_or(&config.hub)).map_err(&invalid)?;
+    let address = match &options.hub {
+        Some(given) => Address::parse(given).map_err(Failure::HubAddress)?,
+        None => Address::parse(&config.hub).map_err(invalid)?,
+    };
     let tls = tls(&config, Timestamp::now()).map_err(|problem| match problem {
         TlsProblem::Config(message) => invalid(message),
         TlsProblem::Expired(expired_at) => Failure::CertificateExpired { expired_at },

@@ -3,9 +3,10 @@
 //! TCP and TLS are done here and handed to gRPC ready made, so that "no such host", "wrong CA" and
 //! "your certificate expired" are told apart before gRPC turns them all into "transport error".
 
+mod once;
+
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use rustls::{
     AlertDescription, ClientConfig, RootCertStore,
@@ -16,6 +17,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+pub(crate) use self::once::Refusal;
+use self::once::once;
 use crate::{config::Config, failure::Failure, text::age};
 
 /// A quiet connection is asked for a sign of life this often, and given up without one.
@@ -99,12 +102,13 @@ pub(crate) enum TlsProblem {
     Expired(String),
 }
 
-/// Connects once. The channel does not reconnect by itself: who wants that asks again.
+/// Connects once. The channel does not reconnect by itself: who wants that asks again. With it comes
+/// the place where it will say why the hub ended it, if it does.
 pub(crate) async fn connect(
     address: &Address,
     tls: Arc<ClientConfig>,
     timeout: Duration,
-) -> Result<Channel, Failure> {
+) -> Result<(Channel, Refusal), Failure> {
     let unreachable = |message: String| Failure::Unreachable { hub: address.to_string(), message };
     let stream = tokio::time::timeout(timeout, handshake(address, tls))
         .await
@@ -118,12 +122,13 @@ pub(crate) async fn connect(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    let mut ready = Some(stream);
-    let connector = service_fn(move |_| {
-        let stream = ready.take().map(TokioIo::new);
-        std::future::ready(stream.ok_or_else(|| std::io::Error::other("the connection was lost")))
-    });
-    endpoint.connect_with_connector(connector).await.map_err(|error| broken(address, &error))
+    let refusal = Refusal::default();
+    let mut once = once(stream, &refusal);
+    let connector = service_fn(move |_| std::future::ready(once()));
+    match endpoint.connect_with_connector(connector).await {
+        Ok(channel) => Ok((channel, refusal)),
+        Err(error) => Err(broken(address, &refusal, &error)),
+    }
 }
 
 async fn handshake(address: &Address, tls: Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Failure> {
@@ -178,34 +183,28 @@ fn refused(address: &Address, alert: AlertDescription) -> Failure {
     Failure::Refused { hub: address.to_string(), message }
 }
 
-/// A connection that broke. In TLS 1.3 a server looks at the client's certificate when the client
-/// has long gone on, so its refusal arrives here.
-fn broken(address: &Address, error: &(dyn std::error::Error + 'static)) -> Failure {
+/// A connection that broke, and why if the hub said so.
+fn broken(address: &Address, refusal: &Refusal, error: &(dyn std::error::Error + 'static)) -> Failure {
+    if let Some(alert) = refusal.alert() {
+        return refused(address, alert);
+    }
     let mut messages: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref()) {
-            return refused(address, *alert);
-        }
         messages.push(error.to_string());
         next = error.source();
-    }
-    const ALERT: &str = "received fatal alert: ";
-    if let Some((_, alert)) = messages.iter().find_map(|message| message.split_once(ALERT)) {
-        let message = match alert {
-            "CertificateExpired" => "it expired".to_owned(),
-            "UnknownCA" => "it is not from the hub's CA".to_owned(),
-            other => other.to_owned(),
-        };
-        return Failure::Refused { hub: address.to_string(), message };
     }
     messages.dedup();
     Failure::HubFailed { hub: address.to_string(), message: messages.join(": ") }
 }
 
 /// What a gRPC status means to the person at the terminal.
-pub(crate) fn failed(address: &Address, timeout: Duration, status: &tonic::Status) -> Failure {
+pub(crate) fn failed(
+    address: &Address,
+    refusal: &Refusal,
+    timeout: Duration,
+    status: &tonic::Status,
+) -> Failure {
     use tonic::Code;
     let message = status.message().to_owned();
     match status.code() {
@@ -222,7 +221,7 @@ pub(crate) fn failed(address: &Address, timeout: Duration, status: &tonic::Statu
             message: "it does not know this request; it may be older than this muster".to_owned(),
         },
         _ => match status.source() {
-            Some(source) => broken(address, source),
+            Some(source) => broken(address, refusal, source),
             None => Failure::HubFailed { hub: address.to_string(), message },
         },
     }

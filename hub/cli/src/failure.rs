@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     ConfigNowhere,
     #[error("the config file {} cannot be used: {message}", path.display())]
     ConfigInvalid { path: PathBuf, message: String },
+    #[error("{0}")]
+    HubAddress(String),
     #[error("your certificate expired {expired_at}")]
     CertificateExpired { expired_at: String },
     /// TCP did not get through.
@@ -75,7 +77,7 @@ impl Failure {
             Self::Refused { .. } => "The config file must be of this very hub: copy its operator.yaml anew.".to_owned(),
             Self::TimedOut { .. } => "A larger --timeout, or --cluster for less of it, may help.".to_owned(),
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
-            Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
+            Self::HubAddress(_) | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })
     }
 

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
-    connect::{Address, connect, failed},
+    connect::{Address, Refusal, connect, failed},
     failure::Failure,
     model::{App, Cluster, Event, Token},
 };
@@ -20,6 +20,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A connected hub.
 pub(crate) struct Hub {
     address: Address,
+    refusal: Refusal,
     timeout: Duration,
     fleet: FleetServiceClient<Channel>,
     tokens: TokenServiceClient<Channel>,
@@ -32,17 +33,17 @@ impl Hub {
         tls: Arc<ClientConfig>,
         timeout: Duration,
     ) -> Result<Self, Failure> {
-        let channel = connect(&address, tls, timeout).await?;
+        let (channel, refusal) = connect(&address, tls, timeout).await?;
         let fleet = FleetServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
         let tokens = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Self { address, timeout, fleet, tokens })
+        Ok(Self { address, refusal, timeout, fleet, tokens })
     }
 
     /// All clusters with these labels, by name.
     pub(crate) async fn clusters(&mut self, labels: &[(String, String)]) -> Result<Vec<Cluster>, Failure> {
         let request = v1::ListClustersRequest { labels: labels.iter().cloned().collect() };
         let answer = self.fleet.list_clusters(self.request(request));
-        let answer = within(&self.address, self.timeout, answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.clusters.into_iter().map(Cluster::from).collect())
     }
 
@@ -54,7 +55,7 @@ impl Hub {
     ) -> Result<Vec<App>, Failure> {
         let request = v1::ListAppsRequest { cluster: cluster.unwrap_or_default().to_owned(), only_unhealthy };
         let answer = self.fleet.list_apps(self.request(request));
-        let answer = within(&self.address, self.timeout, answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.apps.into_iter().map(App::without_objects).collect())
     }
 
@@ -71,7 +72,7 @@ impl Hub {
                 other => other,
             }
         };
-        let answer = within(&self.address, self.timeout, none_is_an_answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, none_is_an_answer).await?;
         Ok(answer.apps.into_iter().map(App::from).collect())
     }
 
@@ -88,7 +89,7 @@ impl Hub {
             limit,
         };
         let answer = self.fleet.list_events(self.request(request));
-        let answer = within(&self.address, self.timeout, answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.events.into_iter().map(Event::from).collect())
     }
 
@@ -99,7 +100,7 @@ impl Hub {
     ) -> Result<Streaming<v1::WatchFleetResponse>, Failure> {
         let request = v1::WatchFleetRequest { cluster: cluster.unwrap_or_default().to_owned() };
         let answer = self.fleet.watch_fleet(Request::new(request));
-        within(&self.address, self.timeout, answer).await
+        within((&self.address, &self.refusal), self.timeout, answer).await
     }
 
     /// A new token, and what is known of it.
@@ -113,26 +114,26 @@ impl Hub {
             .map_err(|_| Failure::Rejected { message: "--ttl is out of range".to_owned() })?;
         let request = v1::CreateTokenRequest { cluster: cluster.to_owned(), ttl: Some(ttl), uses };
         let answer = self.tokens.create_token(self.request(request));
-        let answer = within(&self.address, self.timeout, answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
         Ok((answer.token, answer.info.unwrap_or_default().into()))
     }
 
     /// All tokens.
     pub(crate) async fn tokens(&mut self) -> Result<Vec<Token>, Failure> {
         let answer = self.tokens.list_tokens(self.request(v1::ListTokensRequest {}));
-        let answer = within(&self.address, self.timeout, answer).await?;
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.tokens.into_iter().map(Token::from).collect())
     }
 
     /// Takes a token back.
     pub(crate) async fn revoke_token(&mut self, id: &str) -> Result<(), Failure> {
         let answer = self.tokens.revoke_token(self.request(v1::RevokeTokenRequest { id: id.to_owned() }));
-        within(&self.address, self.timeout, answer).await.map(drop)
+        within((&self.address, &self.refusal), self.timeout, answer).await.map(drop)
     }
 
     /// What a broken stream means.
     pub(crate) fn failed(&self, status: &Status) -> Failure {
-        failed(&self.address, self.timeout, status)
+        failed(&self.address, &self.refusal, self.timeout, status)
     }
 
     /// Tells the hub the deadline too, so that it does not work for nobody.
@@ -144,13 +145,13 @@ impl Hub {
 }
 
 async fn within<T>(
-    address: &Address,
+    (address, refusal): (&Address, &Refusal),
     timeout: Duration,
     answer: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Failure> {
     match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(failed(address, timeout, &status)),
+        Ok(Err(status)) => Err(failed(address, refusal, timeout, &status)),
         Err(_) => Err(Failure::TimedOut { timeout: humantime::format_duration(timeout).to_string() }),
     }
 }

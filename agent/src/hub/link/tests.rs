@@ -101,15 +101,9 @@ fn a_removal_is_told_like_a_change_and_forgotten_once_acknowledged() {
 }
 
 #[test]
-fn while_offline_nothing_is_kept() {
-    let link = play(&[
-        (changed("web"), &[]),
-        (Input::EventsWaiting, &[]),
-        (connected(&["web"]), &[Action::SendHello]),
-        (Input::Disconnected, &[]),
-        (ack("web", 1), &[]),
-        (Input::Tick, &[]),
-    ]);
+fn before_a_stream_nothing_is_kept() {
+    let link =
+        play(&[(changed("web"), &[]), (Input::EventsWaiting, &[]), (ack("web", 1), &[]), (Input::Tick, &[])]);
     assert!(link.apps.is_empty() && link.queue.is_empty() && link.next_tick().is_none());
 }
 

@@ -161,7 +161,7 @@ impl World {
             self.to_hub.clear();
             self.to_agent.clear();
             self.hub_sequence.clear();
-            self.tell(Input::Disconnected);
+            self.link = Link::default();
         }
     }
 

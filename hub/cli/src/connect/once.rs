@@ -1,0 +1,123 @@
+//! A connection that is handed over once, and why it broke.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
+
+/// Reads of what a broken connection still holds: a few records of 1 KiB are more than a server has
+/// sent before it looks at a certificate.
+const READS_FOR_REASON_MAX: usize = 16;
+
+/// Why the other side ended TLS, once it did. It is kept here, since on the way through gRPC it gets
+/// lost. In TLS 1.3 a server looks at the client's certificate when the client has long gone on, so its
+/// refusal comes at any time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal(Arc<OnceLock<AlertDescription>>);
+
+impl Refusal {
+    /// The alert with which the other side ended TLS, if it did.
+    pub(crate) fn alert(&self) -> Option<AlertDescription> {
+        self.0.get().copied()
+    }
+
+    fn note(&self, error: &io::Error) {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        if let Some(rustls::Error::AlertReceived(alert)) = inner {
+            // Only the first one counts.
+            let _ = self.0.set(*alert);
+        }
+    }
+}
+
+/// A TLS connection that notes how it ends.
+pub(super) struct Witness {
+    stream: TlsStream<TcpStream>,
+    refusal: Refusal,
+    /// The failure to write that is not told yet.
+    broken: Option<io::Error>,
+}
+
+impl Witness {
+    /// A connection that can no longer be written may still hold the reason to be read: reads what is
+    /// left up to its end before the failure to write is told.
+    fn reason_first<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = written {
+            self.broken.get_or_insert(error);
+        } else if self.broken.is_none() {
+            return written;
+        }
+        for _ in 0..READS_FOR_REASON_MAX {
+            let mut scratch = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => break,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.refusal.note(&error);
+                    break;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let lost = || io::ErrorKind::BrokenPipe.into();
+        Poll::Ready(Err(self.broken.take().unwrap_or_else(lost)))
+    }
+}
+
+impl AsyncRead for Witness {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Poll::Ready(Err(error)) = &read {
+            self.refusal.note(error);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Witness {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.reason_first(written, context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.reason_first(flushed, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The connection for the first call, an error for each further one: gRPC may not connect by itself.
+pub(super) fn once(
+    stream: TlsStream<TcpStream>,
+    refusal: &Refusal,
+) -> impl FnMut() -> io::Result<TokioIo<Witness>> + use<> {
+    let mut ready = Some(Witness { stream, refusal: refusal.clone(), broken: None });
+    move || ready.take().map(TokioIo::new).ok_or_else(|| io::Error::other("the connection was lost"))
+}
