@@ -36,13 +36,13 @@ impl Merge<'_> {
         let element = self.schema.element(at);
         let merged = if names.is_empty() {
             let found = self.texts_of_scalars(&sources);
-            self.merge_elements(sources, &[String::new()], found, element)?
+            self.merge_elements(sources, &[String::new()], &found, element)?
         } else {
             let mut found = self.texts_of_keys(&sources, &names);
             if names.len() > 1 {
                 complete(&mut found);
             }
-            self.merge_elements(sources, &names, found, element)?
+            self.merge_elements(sources, &names, &found, element)?
         };
         Ok(Walked::Node(merged))
     }
@@ -116,16 +116,16 @@ impl Merge<'_> {
         &mut self,
         sources: [Option<Id>; 2],
         names: &[String],
-        found: Vec<Vec<String>>,
+        found: &[Vec<String>],
         element: At,
     ) -> Result<Id, PatchError> {
         let [Some(into), _] = sources else { return Ok(self.tree.push(Shape::List(Vec::new()))) };
         if found.is_empty() {
             return Ok(into);
         }
-        let names = counting(names, &found);
+        let names = counting(names, found);
         let merged = self.tree.push(Shape::List(Vec::new()));
-        for texts in &found {
+        for texts in found {
             let texts: Vec<String> = names.iter().map(|(position, _)| texts[*position].clone()).collect();
             let names: Vec<String> = names.iter().map(|(_, name)| name.clone()).collect();
             let key = Key { names: &names, texts: &texts };
@@ -204,7 +204,7 @@ impl Merge<'_> {
                 return Err(self
                     .fail(format!("the list holds {} among other kinds of elements", self.tree.kind(item))));
             }
-            if has_key(&self.tree, item, key) {
+            if has_key(&self.tree, item, key, true) {
                 replaced = true;
                 kept.extend(element);
             } else if !key.texts.is_empty() {
@@ -221,15 +221,16 @@ impl Merge<'_> {
     }
 }
 
-/// Whether an element has the key. An empty text is any text.
-fn has_key(tree: &Tree, item: Id, key: Key<'_>) -> bool {
+/// Whether an element has the key. When `lenient`, an empty text is any text.
+fn has_key(tree: &Tree, item: Id, key: Key<'_>, lenient: bool) -> bool {
     let mut matched = false;
     for (position, name) in key.names.iter().enumerate() {
         if let Some(text) = key.texts.get(position) {
             matched = if name.is_empty() {
                 tree.text(item) == text
             } else {
-                tree.field(item, name).is_some_and(|value| text.is_empty() || tree.text(value) == text)
+                let any = lenient && text.is_empty();
+                tree.field(item, name).is_some_and(|value| any || tree.text(value) == text)
             };
         }
         if !matched {
@@ -255,7 +256,7 @@ fn find(tree: &Tree, list: Id, key: Key<'_>) -> Option<Id> {
     tree.items(list)
         .iter()
         .copied()
-        .find(|item| (of_scalars || tree.is_mapping(*item)) && has_key(tree, *item, key))
+        .find(|item| (of_scalars || tree.is_mapping(*item)) && has_key(tree, *item, key, false))
 }
 
 /// The key fields that any element has, with their positions; all of them if none has any.

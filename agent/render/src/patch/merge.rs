@@ -28,7 +28,7 @@ pub(crate) enum Merged {
 /// As [`merge`].
 pub(crate) fn strategic_merge(target: &mut Value, patch: &Value) -> Result<Merged, PatchError> {
     let spelling = &mut Spelling::Plain;
-    merge(Schema::built_in(), (target, spelling), (patch, &Spelling::Plain))
+    merge(Schema::built_in(), target, spelling, patch, &Spelling::Plain)
 }
 
 /// Merges a patch into an object. Keeping what a patch must not change (name, kind, namespace) is
@@ -39,12 +39,14 @@ pub(crate) fn strategic_merge(target: &mut Value, patch: &Value) -> Result<Merge
 /// `$patch`. The object is then as before.
 pub(crate) fn merge(
     schema: &Schema,
-    target: (&mut Value, &mut Spelling),
-    patch: (&Value, &Spelling),
+    target: &mut Value,
+    target_spelling: &mut Spelling,
+    patch: &Value,
+    patch_spelling: &Spelling,
 ) -> Result<Merged, PatchError> {
     let mut tree = Tree::default();
-    let target_id = tree.insert(target.0.clone(), target.1);
-    let patch_id = tree.insert(patch.0.clone(), patch.1);
+    let target_id = tree.insert(target.clone(), target_spelling);
+    let patch_id = tree.insert(patch.clone(), patch_spelling);
     let mut merge = Merge { schema, tree, path: Vec::new() };
     let walked = merge.walk(Some(target_id), Some(patch_id), At::Unknown)?;
     let (value, spelling) = match walked {
@@ -52,8 +54,8 @@ pub(crate) fn merge(
         Walked::Gone | Walked::NullKept => (Value::Null, Spelling::Plain),
     };
     let merged = if value.is_null() { Merged::Deleted } else { Merged::Kept };
-    *target.0 = value;
-    *target.1 = spelling;
+    *target = value;
+    *target_spelling = spelling;
     Ok(merged)
 }
 

@@ -20,6 +20,8 @@ mod lists;
 mod merge;
 mod schema;
 mod select;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub(crate) use json6902::Operations;

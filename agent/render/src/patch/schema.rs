@@ -165,6 +165,21 @@ impl Schema {
     }
 }
 
+#[cfg(test)]
+impl Schema {
+    /// Fails on any line of the built-in table that was not understood.
+    pub(super) fn check(&self) {
+        let lines = BUILT_IN.lines().filter(|line| !line.starts_with('#'));
+        let (kinds, types): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("kind "));
+        assert_eq!((self.kinds.len(), self.types.len()), (kinds.len(), types.len()));
+        for (line, of) in types.iter().zip(&self.types) {
+            assert_eq!(line.split(' ').count() - 1, of.fields.len(), "{line}");
+            let named = line.matches('=').count();
+            assert_eq!(of.fields.iter().filter(|field| field.of.is_some()).count(), named, "{line}");
+        }
+    }
+}
+
 /// `name=Type`, `name[key,key]=Type` or `name[]`.
 fn field(word: &str, numbers: &HashMap<&str, usize>) -> Option<Field> {
     let (left, of) = word.split_once('=').unwrap_or((word, ""));

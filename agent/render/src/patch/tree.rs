@@ -248,10 +248,11 @@ impl Scalar {
         if self.quoted {
             return (Value::String(self.text.clone()), Spelling::Quoted);
         }
-        let plain = match &self.value {
-            Value::String(text) => *text == self.text,
-            value => value.to_string() == self.text,
+        let as_json = match &self.value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
         };
+        let plain = as_json == self.text;
         (self.value.clone(), if plain { Spelling::Plain } else { Spelling::Text(self.text.clone()) })
     }
 }
