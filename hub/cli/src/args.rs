@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// File with the hub's address and your certificate [default: ~/.config/muster/config.yaml]
     #[arg(long, global = true, value_name = "FILE", env = "MUSTER_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
-    /// Address of the hub, in place of the one in the config, such as https://hub.example.com:8443
+    /// Address of the hub, in place of the one in the config, such as `https://hub.example.com:8443`
     #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB", hide_env_values = true)]
     pub(crate) hub: Option<String>,
     /// table, wide (everything there is), json or yaml
