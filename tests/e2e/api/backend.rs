@@ -143,7 +143,11 @@ impl Backend {
     pub(super) async fn until(&self, what: &str, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         wait::until(what, SOON, async || {
             let answer = self.get(path).await;
-            if answer.code == 200 && holds(&answer.body) { Ok(answer.body) } else { Err(answer.body.to_string()) }
+            if answer.code == 200 && holds(&answer.body) {
+                Ok(answer.body)
+            } else {
+                Err(answer.body.to_string())
+            }
         })
         .await
     }

@@ -150,7 +150,10 @@ async fn fifty_clusters_live_side_by_side() {
             Backend { client, namespace: "default".to_owned(), kubeconfig: String::new(), simulated: None };
         let map = config_map("mine", &json!({"index": index.to_string()}));
         api.post(&api.core("configmaps"), &map).await.expect(201);
-        assert_eq!(cluster.object("configmaps", "default", "mine").unwrap()["data"]["index"], index.to_string());
+        assert_eq!(
+            cluster.object("configmaps", "default", "mine").unwrap()["data"]["index"],
+            index.to_string()
+        );
     }
     // The token of one cluster opens no other.
     let mut kubeconfig: serde_json::Value = serde_yaml::from_str(&clusters[0].kubeconfig("admin")).unwrap();

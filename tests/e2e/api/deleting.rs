@@ -60,7 +60,8 @@ async fn foreground_deletion_waits_for_dependents(api: Backend) {
     api.merge(&child, &json!({"metadata": {"finalizers": ["example.com/hold"]}})).await.expect(200);
     let deleting = delete_with(&api, &owner, "Foreground").await;
     assert_eq!(deleting["metadata"]["finalizers"], json!(["foregroundDeletion"]));
-    api.until("the child to be deleted", &child, |child| child["metadata"]["deletionTimestamp"].is_string()).await;
+    api.until("the child to be deleted", &child, |child| child["metadata"]["deletionTimestamp"].is_string())
+        .await;
     api.get(&owner).await.expect(200);
     api.merge(&child, &json!({"metadata": {"finalizers": null}})).await.expect(200);
     api.until_gone(&child).await;
@@ -104,7 +105,8 @@ async fn a_namespace_empties_itself_and_goes(api: Backend) {
     assert_eq!(refused["reason"], "Forbidden");
     assert_eq!(refused["details"]["causes"][0]["reason"], "NamespaceTerminating");
     let held = format!("{path}/configmaps/held");
-    api.until("its contents to be deleted", &held, |map| map["metadata"]["deletionTimestamp"].is_string()).await;
+    api.until("its contents to be deleted", &held, |map| map["metadata"]["deletionTimestamp"].is_string())
+        .await;
     api.get(&path).await.expect(200);
     api.merge(&held, &json!({"metadata": {"finalizers": null}})).await.expect(200);
     api.until_gone(&path).await;

@@ -59,7 +59,9 @@ async fn answer(backend: &Backend, step: &Step) -> Value {
     let method = match step.verb.as_str() {
         "APPLY" | "MERGE" | "JSON" | "STRATEGIC" => "PATCH",
         "SETTLE" => {
-            backend.until("controllers", &step.path, |object| is_settled(object, step.until.as_deref())).await;
+            backend
+                .until("controllers", &step.path, |object| is_settled(object, step.until.as_deref()))
+                .await;
             return Value::Null;
         }
         method => method,
@@ -106,7 +108,8 @@ fn normal(value: &Value, namespace: &str) -> Value {
             let fields = without_controllers(fields);
             let mask = |(name, value): (&String, &Value)| {
                 let masked = value.is_string() && *value != "None" && MASKED.contains(&name.as_str());
-                let masked = masked || name == "nodePort" || (name == "clusterIPs" && *value != json!(["None"]));
+                let masked =
+                    masked || name == "nodePort" || (name == "clusterIPs" && *value != json!(["None"]));
                 (name.clone(), if masked { json!("*") } else { normal(value, namespace) })
             };
             Value::Object(fields.iter().map(mask).collect())
@@ -134,7 +137,9 @@ fn without_controllers(fields: &Map<String, Value>) -> Map<String, Value> {
     if let Some(managed) = fields.get_mut("managedFields").and_then(Value::as_array_mut) {
         managed.retain(|entry| entry["manager"] != "kube-controller-manager");
         // The same second on one side may be two on the other: entries are in the order of their times.
-        managed.sort_by_key(|entry| format!("{}{}{}", entry["manager"], entry["operation"], entry["subresource"]));
+        managed.sort_by_key(|entry| {
+            format!("{}{}{}", entry["manager"], entry["operation"], entry["subresource"])
+        });
         if managed.is_empty() {
             fields.remove("managedFields");
         }
@@ -149,7 +154,8 @@ fn normal_text(text: &str, namespace: &str) -> String {
         (Some(start), Some(end)) if start < end => format!("{}{}", &text[..start], &text[end..]),
         _ => text,
     };
-    let words: Vec<String> = text.split(' ').map(|word| if is_uid(word) { "UID".to_owned() } else { word.to_owned() }).collect();
+    let words: Vec<String> =
+        text.split(' ').map(|word| if is_uid(word) { "UID".to_owned() } else { word.to_owned() }).collect();
     words.join(" ")
 }
 
@@ -178,7 +184,12 @@ fn differences(path: &str, simulated: &Value, real: &Value, found: &mut Vec<Stri
             let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for name in names {
                 let at = format!("{path}/{name}");
-                differences(&at, one.get(name).unwrap_or(&Value::Null), other.get(name).unwrap_or(&Value::Null), found);
+                differences(
+                    &at,
+                    one.get(name).unwrap_or(&Value::Null),
+                    other.get(name).unwrap_or(&Value::Null),
+                    found,
+                );
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
@@ -232,7 +243,8 @@ async fn custom_kinds_are_the_same() {
 
 /// Resource and subresource -> what discovery says of it.
 async fn discovered(backend: &Backend) -> BTreeMap<String, Value> {
-    const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    const ACCEPT: &str =
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     let mut found = BTreeMap::new();
     for path in ["/api", "/apis"] {
         let list = backend.get_as(path, ACCEPT).await.expect(200);
@@ -240,7 +252,10 @@ async fn discovered(backend: &Backend) -> BTreeMap<String, Value> {
         for group in list["items"].as_array().unwrap() {
             for version in group["versions"].as_array().unwrap() {
                 for resource in version["resources"].as_array().unwrap() {
-                    let name = format!("{}/{}/{}", group["metadata"]["name"], version["version"], resource["resource"]);
+                    let name = format!(
+                        "{}/{}/{}",
+                        group["metadata"]["name"], version["version"], resource["resource"]
+                    );
                     found.insert(name, resource.clone());
                 }
             }

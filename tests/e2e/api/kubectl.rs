@@ -30,7 +30,9 @@ spec:
 
 /// Runs kubectl in the story's namespace and returns what it prints; it must succeed.
 async fn kubectl(program: &Path, directory: &Path, namespace: &str, arguments: &str) -> String {
-    let launch = Launch::command(program).args(["--kubeconfig", "kubeconfig", "-n", namespace]).args(arguments.split(' '));
+    let launch = Launch::command(program)
+        .args(["--kubeconfig", "kubeconfig", "-n", namespace])
+        .args(arguments.split(' '));
     let launch = launch.directory(directory).env("HOME", directory).quiet();
     launch.run(Duration::from_secs(120)).await.unwrap().success()
 }

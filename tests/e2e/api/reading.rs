@@ -73,7 +73,10 @@ async fn metadata_can_be_had_alone(api: Backend) {
     let path = api.core("configmaps");
     let one = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
     let object = api.get_as(&format!("{path}/meta"), one).await.expect(200);
-    assert_eq!((&object["kind"], &object["apiVersion"]), (&json!("PartialObjectMetadata"), &json!("meta.k8s.io/v1")));
+    assert_eq!(
+        (&object["kind"], &object["apiVersion"]),
+        (&json!("PartialObjectMetadata"), &json!("meta.k8s.io/v1"))
+    );
     assert_eq!(object["metadata"]["labels"]["only"], "metadata");
     assert!(object.get("data").is_none());
     let many = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -110,7 +113,8 @@ async fn discovery_names_what_there_is(api: Backend) {
     assert!(resources.iter().any(|resource| resource["name"] == "deployments/scale"));
     // As Rust clients use it.
     let discovery = kube::Discovery::new(api.client.clone()).run_aggregated().await.unwrap();
-    let (resource, capabilities) = discovery.resolve_gvk(&kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment")).unwrap();
+    let (resource, capabilities) =
+        discovery.resolve_gvk(&kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment")).unwrap();
     assert_eq!(resource.plural, "deployments");
     assert_eq!(capabilities.scope, kube::discovery::Scope::Namespaced);
 }

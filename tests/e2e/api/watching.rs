@@ -49,15 +49,20 @@ async fn a_watch_continues_a_list(api: Backend) {
     api.delete(&api.core("configmaps/one")).await.expect(200);
     let event = events.next().await.unwrap();
     assert_eq!(event["type"], "DELETED");
-    assert_eq!((&event["object"]["kind"], &event["object"]["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
-    let number = |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!(
+        (&event["object"]["kind"], &event["object"]["apiVersion"]),
+        (&json!("ConfigMap"), &json!("v1"))
+    );
+    let number =
+        |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
     assert!(number(&event["object"]) > number(&deleted), "a deletion has a version of its own");
 }
 
 async fn objects_come_and_go_as_they_match(api: Backend) {
     labelled(&api, "moving", "no").await;
     let from = version(&api).await;
-    let path = format!("{}?watch=1&labelSelector=watched%3Dyes&resourceVersion={from}", api.core("configmaps"));
+    let path =
+        format!("{}?watch=1&labelSelector=watched%3Dyes&resourceVersion={from}", api.core("configmaps"));
     let mut events = api.watch(&path).await;
     relabel(&api, "moving", "yes").await;
     assert_eq!(events.change().await, change("ADDED", "moving"));
@@ -93,7 +98,8 @@ async fn a_watch_list_ends_its_beginning_with_a_bookmark(api: Backend) {
     assert_eq!(bookmark["object"]["kind"], "ConfigMap");
     labelled(&api, "c", "yes").await;
     assert_eq!(events.change().await, change("ADDED", "c"));
-    let refused = api.get(&format!("{}?watch=1&sendInitialEvents=true", api.core("configmaps"))).await.expect(422);
+    let refused =
+        api.get(&format!("{}?watch=1&sendInitialEvents=true", api.core("configmaps"))).await.expect(422);
     assert_eq!(refused["reason"], "Invalid");
 }
 
@@ -123,7 +129,8 @@ async fn a_watch_can_carry_metadata_alone(api: Backend) {
 }
 
 async fn the_future_cannot_be_watched(api: Backend) {
-    let answer = api.get(&format!("{}?resourceVersion=99999999999", api.core("configmaps"))).await.expect(504);
+    let answer =
+        api.get(&format!("{}?resourceVersion=99999999999", api.core("configmaps"))).await.expect(504);
     assert_eq!(answer["reason"], "Timeout");
     assert_eq!(answer["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
 }

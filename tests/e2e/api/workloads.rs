@@ -40,28 +40,39 @@ async fn a_deployment_becomes_available_and_rolls_out(api: Backend) {
     assert_eq!(ready["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
     assert!(ready["status"].get("unavailableReplicas").is_none(), "zeroes are left out");
     let running = pods(&api, "web").await;
-    assert!(running.iter().all(|pod| pod["status"]["phase"] == "Running" && condition(pod, "Ready")["status"] == "True"));
+    assert!(
+        running
+            .iter()
+            .all(|pod| pod["status"]["phase"] == "Running" && condition(pod, "Ready")["status"] == "True")
+    );
     assert_eq!(running[0]["metadata"]["ownerReferences"][0]["kind"], "ReplicaSet");
 
     api.merge(&format!("{path}/scale"), &json!({"spec": {"replicas": 3}})).await.expect(200);
     api.until("more replicas", &path, |web| is_rolled_out(web) && web["spec"]["replicas"] == 3).await;
-    let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx:1.25"}]);
+    let image =
+        json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx:1.25"}]);
     api.send("PATCH", &path, "application/json-patch+json", &image).await.expect(200);
     let revised = api.until("the new image", &path, is_rolled_out).await;
     assert_eq!(revised["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "2");
     let sets = api.get(&format!("{}?labelSelector=app%3Dweb", api.apps("replicasets"))).await.expect(200);
-    let counts = sets["items"].as_array().unwrap().iter().map(|set| set["spec"]["replicas"].as_i64().unwrap());
+    let counts =
+        sets["items"].as_array().unwrap().iter().map(|set| set["spec"]["replicas"].as_i64().unwrap());
     let mut counts: Vec<i64> = counts.collect();
     counts.sort_unstable();
     assert_eq!(counts, [0, 3]);
 
     let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
     api.send("DELETE", &path, "application/json", &body).await.expect(200);
-    muster_tests::wait::until("the pods to go", super::backend::SOON, async || pods(&api, "web").await.is_empty()).await;
+    muster_tests::wait::until("the pods to go", super::backend::SOON, async || {
+        pods(&api, "web").await.is_empty()
+    })
+    .await;
 }
 
 async fn a_failing_image_never_becomes_ready(api: Backend) {
-    for (image, reason) in [("registry/fail:1", "CrashLoopBackOff"), ("registry/missing:1", "ImagePullBackOff")] {
+    for (image, reason) in
+        [("registry/fail:1", "CrashLoopBackOff"), ("registry/missing:1", "ImagePullBackOff")]
+    {
         let name = reason.to_lowercase();
         let path = api.apps(&format!("deployments/{name}"));
         let mut broken = workload("Deployment", &name, image);
@@ -69,11 +80,13 @@ async fn a_failing_image_never_becomes_ready(api: Backend) {
         api.post(&api.apps("deployments"), &broken).await.expect(201);
         muster_tests::wait::until(reason, super::backend::SOON, async || {
             let pods = pods(&api, &name).await;
-            let waiting = pods.first().map(|pod| &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]);
+            let waiting =
+                pods.first().map(|pod| &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]);
             if waiting == Some(&json!(reason)) { Ok(()) } else { Err(format!("{pods:?}")) }
         })
         .await;
-        let stalled = |object: &Value| condition(object, "Progressing")["reason"] == "ProgressDeadlineExceeded";
+        let stalled =
+            |object: &Value| condition(object, "Progressing")["reason"] == "ProgressDeadlineExceeded";
         let stalled = api.until("the deadline", &path, stalled).await;
         assert_eq!(condition(&stalled, "Progressing")["status"], "False");
         assert_eq!(condition(&stalled, "Available")["reason"], "MinimumReplicasUnavailable");
@@ -97,7 +110,10 @@ async fn stateful_sets_and_daemon_sets_become_ready(api: Backend) {
     let ready = |object: &Value| {
         let status = &object["status"];
         let wanted = &status["desiredNumberScheduled"];
-        observed(object) && wanted.as_i64() > Some(0) && status["numberReady"] == *wanted && status["numberAvailable"] == *wanted
+        observed(object)
+            && wanted.as_i64() > Some(0)
+            && status["numberReady"] == *wanted
+            && status["numberAvailable"] == *wanted
     };
     let set = api.until("the DaemonSet", &api.apps("daemonsets/log"), ready).await;
     assert_eq!(set["status"]["updatedNumberScheduled"], set["status"]["desiredNumberScheduled"]);

@@ -18,7 +18,8 @@ stories![
 
 async fn a_stale_writer_is_refused(api: Backend) {
     let path = api.core("configmaps/shared");
-    let created = api.post(&api.core("configmaps"), &config_map("shared", &json!({"a": "1"}))).await.expect(201);
+    let created =
+        api.post(&api.core("configmaps"), &config_map("shared", &json!({"a": "1"}))).await.expect(201);
     let mut first = created.clone();
     first["data"]["a"] = json!("2");
     let updated = api.put(&path, &first).await.expect(200);

@@ -248,3 +248,50 @@ fn is_zero(value: &Value) -> bool {
         Value::Object(fields) => fields.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Builtins, custom};
+
+    #[test]
+    fn built_in_kinds_are_written_as_go_writes_them() {
+        let schema = Builtins::load().schema("apps/v1", "Deployment").unwrap();
+        let object = json!({
+            "metadata": {"name": "web", "labels": {}, "annotations": null},
+            "spec": {"replicas": 0, "minReadySeconds": 0, "paused": false, "colour": "red"},
+        });
+        let (decoded, problems) = decode(&schema, &object);
+        assert_eq!(problems.unknown, ["spec.colour"]);
+        assert_eq!(decoded["metadata"], json!({"name": "web"}));
+        let spec = &decoded["spec"];
+        assert_eq!(spec["replicas"], 0, "zero replicas are a value");
+        assert!(spec.get("minReadySeconds").is_none() && spec.get("paused").is_none());
+        assert_eq!(spec["strategy"], json!({}));
+        assert_eq!(spec["template"]["spec"]["containers"], Value::Null);
+        let (_, problems) = decode(&schema, &json!({"spec": {"replicas": "two", "template": []}}));
+        let found: Vec<(&str, &str)> =
+            problems.mistyped.iter().map(|one| (one.path.as_str(), one.found)).collect();
+        assert_eq!(found, [("spec.replicas", "string"), ("spec.template", "array")]);
+    }
+
+    #[test]
+    fn custom_kinds_are_pruned_and_defaulted() {
+        let open_api = json!({"type": "object", "properties": {"spec": {
+            "type": "object", "required": ["size"],
+            "properties": {
+                "size": {"type": "integer"},
+                "colour": {"type": "string", "default": "red"},
+                "maybe": {"type": "string", "nullable": true},
+            },
+        }}});
+        let schema = custom(&Builtins::load(), Some(&open_api));
+        let (decoded, problems) =
+            decode(&schema, &json!({"spec": {"colour": null, "maybe": null, "extra": 1}}));
+        assert_eq!(decoded["spec"], json!({"colour": "red", "maybe": null}));
+        assert_eq!(
+            (problems.unknown, problems.missing),
+            (vec!["spec.extra".to_owned()], vec!["spec.size".to_owned()])
+        );
+    }
+}

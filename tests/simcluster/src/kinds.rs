@@ -245,7 +245,13 @@ fn row(line: &str, builtins: &Arc<Builtins>) -> Option<Kind> {
         singular: kind.to_lowercase(),
         namespaced: *scope == "namespaced",
         short_names: list(short_names),
-        categories: if in_all { vec!["all".to_owned()] } else { Vec::new() },
+        categories: match group {
+            _ if in_all => vec!["all".to_owned()],
+            "admissionregistration.k8s.io" | "apiextensions.k8s.io" | "apiregistration.k8s.io" => {
+                vec!["api-extensions".to_owned()]
+            }
+            _ => Vec::new(),
+        },
         subresources: list(subresources),
         generation: match marks {
             marks if marks.contains('g') => Generation::Counted,

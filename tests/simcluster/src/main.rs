@@ -37,7 +37,6 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let options = Options::parse();
     let settings = Settings {
         ready_after: Duration::from_millis(options.ready_after_ms),

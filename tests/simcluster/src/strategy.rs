@@ -16,6 +16,8 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, addresses: &mut Addresses)
         ("", "Namespace") => {
             object["spec"]["finalizers"] = json!(["kubernetes"]);
             object["status"] = json!({"phase": "Active"});
+            // A name that was generated is not known before.
+            crate::defaults::fill(kind, object);
         }
         ("", "PersistentVolumeClaim") => {
             object["status"] = json!({"phase": "Pending"});

@@ -109,7 +109,9 @@ fn verbs(kind: &Kind) -> Vec<&'static str> {
     if kind.is_review() {
         return vec!["create"];
     }
-    vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    let one_by_one = kind.kind == "Namespace";
+    all.into_iter().filter(|verb| !(one_by_one && *verb == "deletecollection")).collect()
 }
 
 /// Group, version and kind of what a subresource speaks.
@@ -142,17 +144,23 @@ fn aggregated(kinds: &Kinds, core: bool) -> Value {
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {
+    // Empty stands for the group and version it is listed under; custom kinds spell them out.
+    let response = |(group, version, of): (&str, &str, &str)| {
+        let listed =
+            !kind.schema.custom() && (group, version) == (kind.group.as_str(), kind.version.as_str());
+        let (group, version) = if listed { ("", "") } else { (group, version) };
+        json!({"group": group, "version": version, "kind": of})
+    };
     let subresource = |name: &String| {
-        let (group, version, of) = response_kind(kind, name);
         json!({
             "subresource": name,
-            "responseKind": {"group": group, "version": version, "kind": of},
+            "responseKind": response(response_kind(kind, name)),
             "verbs": ["get", "patch", "update"],
         })
     };
     let mut entry = json!({
         "resource": kind.resource,
-        "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        "responseKind": response(response_kind(kind, "")),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular,
         "verbs": verbs(kind),

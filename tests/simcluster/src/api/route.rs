@@ -119,6 +119,7 @@ pub(super) fn verb(method: &str, place: &Place, request: &Request) -> Result<&'s
         ("PUT", Some(_)) => "update",
         ("PATCH", Some(_)) => "patch",
         ("DELETE", Some(_)) if place.subresource.is_none() => "delete",
+        ("DELETE", None) if place.kind.kind == "Namespace" => return Err(Failure::method_not_allowed()),
         ("DELETE", None) if place.namespace.is_some() || !place.kind.namespaced => "deletecollection",
         _ => return Err(Failure::method_not_allowed()),
     };
