@@ -79,7 +79,8 @@ pub(crate) struct Surplus<'a> {
     pub(crate) uid: &'a str,
     /// It has been asked to go and waits for its finalizers.
     pub(crate) deleting: bool,
-    /// Its deletion failed a moment ago, and is tried again later.
+    /// It is not to be deleted now: another app is about to take it over, or its deletion failed a moment
+    /// ago.
     pub(crate) keep: bool,
 }
 

@@ -21,6 +21,8 @@ impl Core {
                 if let Some(app) = self.apps.get_mut(name) {
                     app.parent = parent;
                 }
+                // What the parent names is to be looked at, whatever Git says meanwhile.
+                self.update_watches();
             }
             Done::Definitions => run.definitions = true,
             Done::Applied { key, outcome } => self.applied(name, &key, outcome, now),
@@ -65,11 +67,18 @@ impl Core {
                 if failure.may_have_happened {
                     member.baseline = None;
                 }
-                if let Some(problem) = failure.problem {
+                let known = member.baseline.as_ref().map_or(u64::MAX, |baseline| baseline.version);
+                let unjudged = member.news > known;
+                // What failed may have been older content than what counts now, which is there already.
+                let matters = !member.in_sync();
+                if let Some(problem) = failure.problem.filter(|_| matters) {
                     member.failure = Some(Box::new(problem));
                     if let Some(run) = &mut app.run {
                         run.failed = true;
                     }
+                }
+                if unjudged {
+                    self.tell(name, key, &News::Refresh);
                 }
             }
         }

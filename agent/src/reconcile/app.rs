@@ -26,7 +26,7 @@ pub(super) struct App {
     /// Commit that should be applied, and the one last applied in full.
     pub(super) wanted_revision: String,
     pub(super) revision: String,
-    /// Counts the contents that were rendered; results for an older one are dropped.
+    /// Number of the content that counts, unique among all apps; results for another are dropped.
     pub(super) generation: u64,
     /// Generation that `members` hold the wishes of; 0 before the first.
     pub(super) resolved: u64,
@@ -101,8 +101,12 @@ pub(super) struct Member {
     pub(super) held_until: Option<Instant>,
     /// A write is under way.
     pub(super) writing: bool,
+    /// It is being read, to see what became of it.
+    pub(super) reading: bool,
     /// Highest version of any news of it, deletion included.
     pub(super) news: u64,
+    /// This app wants it no more, but another does, which has not applied it yet.
+    pub(super) wanted_elsewhere: bool,
     /// Other apps that want it too: then nobody applies it.
     pub(super) disputed_with: Option<Box<str>>,
 }
@@ -140,6 +144,7 @@ impl Member {
         self.desired.is_some()
             && !self.in_sync()
             && self.disputed_with.is_none()
+            && !self.reading
             && (retry || self.failure.is_none())
             && (self_heal || !changed_in_cluster)
             && self.held_until.is_none_or(|until| until <= now)
@@ -236,7 +241,7 @@ impl App {
             surplus: self
                 .surplus()
                 .map(|(key, member, seen)| {
-                    let keep = member.failure.is_some() && !retry;
+                    let keep = member.wanted_elsewhere || (member.failure.is_some() && !retry);
                     (key, Surplus { resource: &seen.resource, uid: &seen.uid, deleting: seen.deleting, keep })
                 })
                 .collect(),

@@ -15,13 +15,14 @@ use prost_types::Timestamp;
 
 use super::app::{App, Presence, Run};
 use super::resolve::Resolution;
+use super::wishes::resolve_rest;
 use crate::api::ApiError;
 use crate::apply::Done;
 use crate::applyset::Parent;
 use crate::backoff::jittered;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::{Plan, plan};
-use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
+use crate::source::{Manifest, Problem, Snapshot};
 use crate::watch::{self, Observation};
 
 /// Something that happened.
@@ -132,7 +133,7 @@ pub(super) enum Look {
 
 pub(super) struct Watched {
     pub(super) look: Look,
-    /// Counts the lists.
+    /// Number of its last list.
     pub(super) listing: u64,
     pub(super) resource: Arc<Resource>,
     /// Why it cannot be listed.
@@ -154,10 +155,14 @@ pub(super) struct Core {
     /// Kinds being located.
     pub(super) locating: BTreeSet<GroupKind>,
     parents_known: bool,
-    source_known: bool,
+    pub(super) source_known: bool,
     /// A snapshot that came before the parents.
     early: Option<Box<Snapshot>>,
     next_run: u64,
+    /// Counts the contents of all apps.
+    pub(super) generations: u64,
+    /// Counts the lists of all kinds.
+    pub(super) listings: u64,
     relist_at: Instant,
     /// Apps to plan again, and those to report again.
     pub(super) to_plan: BTreeSet<String>,
@@ -179,6 +184,8 @@ impl Core {
             source_known: false,
             early: None,
             next_run: 1,
+            generations: 0,
+            listings: 0,
             relist_at: now.instant + jittered(RELIST_EVERY),
             to_plan: BTreeSet::new(),
             to_report: BTreeSet::new(),
@@ -235,145 +242,6 @@ impl Core {
         }
     }
 
-    fn snapshot(&mut self, snapshot: Snapshot) {
-        let Snapshot { revision, apps, mut held, complete, .. } = snapshot;
-        self.source_known = true;
-        let gone: Vec<_> = self
-            .apps
-            .keys()
-            .filter(|name| !apps.contains_key(*name) && !held.contains_key(*name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.missing_in_git(&name, &revision, complete);
-        }
-        for (name, wanted) in apps {
-            let app = self
-                .apps
-                .entry(name.clone())
-                .or_insert_with(|| App::new(&name, &self.home, Presence::Wanted));
-            app.presence = Presence::Wanted;
-            app.wanted_revision = revision.clone();
-            let Wanted { options, path, content } = wanted;
-            app.options = options;
-            app.path = path;
-            match content {
-                Content::Unchanged => {}
-                Content::Broken(problems) => app.problems = problems,
-                Content::Rendered(manifests) => self.rendered(&name, manifests),
-            }
-            self.touch(&name);
-        }
-        for (name, app) in &mut self.apps {
-            if let Some(problems) = held.remove(name) {
-                app.presence = Presence::Wanted;
-                app.wanted_revision = revision.clone();
-                app.problems = problems;
-                self.to_report.insert(name.clone());
-            }
-        }
-        for (name, problems) in held {
-            let mut app = App::new(&name, &self.home, Presence::Wanted);
-            app.wanted_revision = revision.clone();
-            app.problems = problems;
-            self.apps.insert(name.clone(), app);
-            self.to_report.insert(name);
-        }
-        self.update_watches();
-    }
-
-    /// An app that no document in Git names for this cluster.
-    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        if !complete {
-            if app.presence == Presence::Found {
-                app.presence = Presence::Wanted;
-            }
-            app.problems = vec![Problem {
-                kind: Kind::Document,
-                place: String::new(),
-                message: "No readable App document selects this cluster, but some documents cannot be read: \
-                          the app stays as it is until they can."
-                    .to_owned(),
-            }];
-            self.to_report.insert(name.to_owned());
-            return;
-        }
-        app.wanted_revision = revision.to_owned();
-        if app.presence != Presence::Removed {
-            app.presence = Presence::Removed;
-            app.problems.clear();
-            app.unresolved.clear();
-            app.generation += 1;
-            app.resolved = app.generation;
-            if let Some(run) = &mut app.run {
-                run.cancelled = true;
-                self.actions.push(Action::Cancel { run: run.number });
-            }
-            self.set_desired(name, Vec::new(), true);
-        }
-        self.touch(name);
-    }
-
-    /// New manifests of an app.
-    fn rendered(&mut self, name: &str, manifests: Vec<Manifest>) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        app.problems.clear();
-        app.unresolved.clear();
-        app.generation += 1;
-        app.failures = 0;
-        app.retry_at = None;
-        app.run_problem = None;
-        app.resolving = true;
-        if let Some(run) = &mut app.run {
-            run.cancelled = true;
-            self.actions.push(Action::Cancel { run: run.number });
-        }
-        self.actions.push(Action::Resolve {
-            app: name.to_owned(),
-            generation: app.generation,
-            namespace: app.options.namespace.clone(),
-            manifests,
-        });
-    }
-
-    fn resolved(&mut self, name: &str, generation: u64, resolution: Option<Resolution>, now: Now) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        if app.generation != generation || app.presence != Presence::Wanted {
-            return;
-        }
-        app.resolving = false;
-        let Some(resolution) = resolution else {
-            let message = "The manifests could not be made ready to be applied: the agent failed on them.";
-            app.problems =
-                vec![Problem { kind: Kind::Render, place: app.path.clone(), message: message.to_owned() }];
-            self.update_watches();
-            self.touch(name);
-            return;
-        };
-        let whole = app.resolved != generation;
-        app.resolved = generation;
-        app.unresolved = resolution.unresolved;
-        if whole {
-            app.problems = resolution.problems;
-            // New content overrules what others did meanwhile, with or without self-heal.
-            for member in app.members.values_mut() {
-                member.failure = None;
-                member.held_until = None;
-                if member.drift.is_some() {
-                    member.baseline = None;
-                }
-            }
-        }
-        if !app.unresolved.is_empty() {
-            app.failures += 1;
-            app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
-        }
-        self.set_desired(name, resolution.objects, whole);
-        self.update_watches();
-        self.touch(name);
-    }
-
     /// Something about the app is new: plan it and report it.
     pub(super) fn touch(&mut self, name: &str) {
         self.to_plan.insert(name.to_owned());
@@ -391,11 +259,16 @@ impl Core {
         if !ready || app.run.is_some() || app.options.suspend || app.presence == Presence::Found {
             return;
         }
+        // Newer content is about to be known: the old is not worth applying.
+        if app.resolving && app.resolved != app.generation {
+            return;
+        }
         let (looked, listing) = self.looked_at(app);
         // Applying waits for the first list, so that what is in sync already is seen to be.
         if listing || (app.resolved == 0 && app.presence == Presence::Wanted) {
             return;
         }
+        let looked = looked && !self.is_resolving();
         let plan = plan(&app.view(&self.home, looked, now.instant));
         let Some(app) = self.apps.get_mut(name) else { return };
         if plan.is_empty() {
@@ -422,6 +295,10 @@ impl Core {
             Some(Run { number, cancelled: false, failed: false, pruned: Vec::new(), definitions: false });
         self.to_report.insert(name.to_owned());
         self.actions.push(Action::Run { app: name.to_owned(), run: number, plan });
+    }
+
+    pub(super) fn is_resolving(&self) -> bool {
+        self.apps.values().any(|app| app.resolving)
     }
 
     /// Whether every kind in which the app has or may have objects has been listed, and whether some
@@ -479,22 +356,5 @@ impl Core {
                 self.actions.push(resolve_rest(app));
             }
         }
-    }
-
-    /// Tries again at once what was of an unknown kind: a definition has just been served.
-    pub(super) fn resolve_again(&mut self) {
-        for app in self.apps.values_mut().filter(|app| !app.unresolved.is_empty() && !app.resolving) {
-            app.resolving = true;
-            self.actions.push(resolve_rest(app));
-        }
-    }
-}
-
-fn resolve_rest(app: &App) -> Action {
-    Action::Resolve {
-        app: app.name.clone(),
-        generation: app.generation,
-        namespace: app.options.namespace.clone(),
-        manifests: app.unresolved.iter().map(|(manifest, _)| manifest.clone()).collect(),
     }
 }

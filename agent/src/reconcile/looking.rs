@@ -29,7 +29,7 @@ impl Core {
             self.claims.entry(key).or_default().insert(name.to_owned());
         }
         for key in changed {
-            self.settle_claim(name, key);
+            self.settle_claim(name, &key);
         }
         if let Some(app) = self.apps.get_mut(name) {
             let id = app.set_id.clone();
@@ -42,41 +42,52 @@ impl Core {
     }
 
     /// Brings the books on one object up to date after an app's wish for it has changed.
-    fn settle_claim(&mut self, name: &str, key: ObjectKey) {
-        let wanted =
-            self.apps.get(name).and_then(|app| app.members.get(&key)).is_some_and(|m| m.desired.is_some());
+    fn settle_claim(&mut self, name: &str, key: &ObjectKey) {
+        let Some(app) = self.apps.get(name) else { return };
+        let member = app.members.get(key);
+        let wanted = member.is_some_and(|member| member.desired.is_some());
+        let owned = member.is_some_and(|member| app.owns(member));
         let claimants = self.claims.entry(key.clone()).or_default();
-        if !wanted {
+        if wanted {
+            if self.leftovers.get(key).is_some_and(|holder| holder == name) {
+                self.leftovers.remove(key);
+            }
+        } else {
             claimants.remove(name);
+            if owned {
+                self.leftovers.insert(key.clone(), name.to_owned());
+            }
         }
         let claimants = claimants.clone();
+        self.hand_over(key, &claimants);
         if claimants.is_empty() {
-            self.claims.remove(&key);
-            let left = self.apps.get(name).and_then(|app| app.members.get(&key));
-            if left.is_some_and(|member| member.seen.is_some()) {
-                self.leftovers.insert(key, name.to_owned());
-            }
-            return;
-        }
-        // What one app had and another wants now is handed over, not deleted.
-        if let Some(other) = self.leftovers.remove(&key)
-            && !claimants.contains(&other)
-            && let Some(left) = self.apps.get_mut(&other).and_then(|app| app.members.remove(&key))
-        {
-            self.touch(&other);
-            if let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&key)) {
-                member.seen = member.seen.take().or(left.seen);
-                member.news = member.news.max(left.news);
-            }
+            self.claims.remove(key);
         }
         for claimant in &claimants {
             let others: Vec<_> =
                 claimants.iter().filter(|other| *other != claimant).map(String::as_str).collect();
             let dispute: Option<Box<str>> = (!others.is_empty()).then(|| others.join(", ").into());
-            let member = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(&key));
+            let member = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(key));
             if let Some(member) = member.filter(|member| member.disputed_with != dispute) {
                 member.disputed_with = dispute;
                 self.touch(claimant);
+            }
+        }
+    }
+
+    /// What one app has and another wants is not deleted: it stays with the one until the other has applied
+    /// it, which changes its label.
+    fn hand_over(&mut self, key: &ObjectKey, claimants: &BTreeSet<String>) {
+        let Some(holder) = self.leftovers.get(key).cloned() else { return };
+        let Some(left) = self.apps.get_mut(&holder).and_then(|app| app.members.get_mut(key)) else { return };
+        let seen = left.seen.clone();
+        if left.wanted_elsewhere == claimants.is_empty() {
+            left.wanted_elsewhere = !claimants.is_empty();
+            self.touch(&holder);
+        }
+        for claimant in claimants {
+            if let Some(member) = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(key)) {
+                member.seen = member.seen.take().or_else(|| seen.clone());
             }
         }
     }
@@ -100,6 +111,10 @@ impl Core {
         let others: BTreeSet<&GroupKind> = parents.filter(|kind| !versioned.contains(kind)).collect();
         let mut unknown = Vec::new();
         for kind in others {
+            if let Some((gvk, watched)) = self.watches.iter().find(|(gvk, _)| gvk.group_kind == *kind) {
+                wanted.entry(gvk).or_insert(&watched.resource);
+                continue;
+            }
             match self.located.get(kind) {
                 Some(Some(resource)) => {
                     wanted.entry(&resource.gvk).or_insert(resource);
@@ -134,7 +149,10 @@ impl Core {
     pub(super) fn watched(&mut self, kind: &Gvk, event: Event, now: Now) {
         let Some(watched) = self.watches.get_mut(kind) else { return };
         match event {
-            Event::Listing => watched.listing += 1,
+            Event::Listing => {
+                self.listings += 1;
+                watched.listing = self.listings;
+            }
             Event::Exists(observation) => self.exists(&observation, now),
             Event::Gone(observation) => self.gone(&observation),
             Event::Listed => {
@@ -205,19 +223,37 @@ impl Core {
                 self.touch(name);
             }
         }
+        self.exists_for_holder(observation, listing, !claimants.is_empty(), now);
+    }
+
+    /// The app an object's label names has it, whether or not it wants it (any more).
+    fn exists_for_holder(&mut self, observation: &Observation, listing: u64, wanted: bool, now: Now) {
+        let key = &observation.key;
         let name = observation.app.as_str();
-        if !claimants.contains(name)
-            && let Some(app) = self.apps.get_mut(name)
+        if let Some(before) = self.leftovers.get(key).cloned()
+            && before != name
         {
-            let mut member = app.members.remove(&key).unwrap_or_default();
-            member.exists(observation, (now.instant, now.timestamp));
-            member.listing = member.listing.max(listing);
-            if app.owns(&member) {
-                app.members.insert(key.clone(), member);
-                self.leftovers.insert(key, name.to_owned());
-                self.touch(name);
+            self.leftovers.remove(key);
+            if let Some(app) = self.apps.get_mut(&before) {
+                app.members.remove(key);
             }
+            self.touch(&before);
         }
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if app.members.get(key).is_some_and(|member| member.desired.is_some()) {
+            return;
+        }
+        let mut member = app.members.remove(key).unwrap_or_default();
+        member.exists(observation, (now.instant, now.timestamp));
+        member.listing = member.listing.max(listing);
+        member.wanted_elsewhere = wanted;
+        if app.owns(&member) {
+            app.members.insert(key.clone(), member);
+            self.leftovers.insert(key.clone(), name.to_owned());
+        } else {
+            self.leftovers.remove(key);
+        }
+        self.touch(name);
     }
 
     fn gone(&mut self, observation: &Observation) {
@@ -242,10 +278,12 @@ impl Core {
     }
 
     pub(super) fn refreshed(&mut self, name: &str, key: &ObjectKey, found: Option<Observation>, now: Now) {
+        let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(key)) else { return };
+        member.reading = false;
         if let Some(observation) = found {
+            self.touch(name);
             return self.exists(&observation, now);
         }
-        let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(key)) else { return };
         let news = member.missing(key, (now.instant, now.timestamp));
         self.tell(name, key, &news);
         self.touch(name);
@@ -253,8 +291,9 @@ impl Core {
 
     /// Tells of a drift, and asks for what has to be read.
     pub(super) fn tell(&mut self, name: &str, key: &ObjectKey, news: &News) {
-        let Some(app) = self.apps.get(name) else { return };
-        let Some(member) = app.members.get(key) else { return };
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(member) = app.members.get_mut(key) else { return };
+        member.reading |= *news == News::Refresh && member.desired.is_some();
         match (news, &member.drift, &member.desired) {
             (News::Drifted, Some(drift), _) => {
                 let message = super::status::drift_sentence(drift);

@@ -17,6 +17,7 @@ mod status;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

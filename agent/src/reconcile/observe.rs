@@ -40,7 +40,10 @@ impl Member {
         }
         self.news = self.news.max(version);
         self.seen = Some(observation.seen.clone());
-        let Some(desired) = &self.desired else { return News::Noted };
+        let Some(desired) = &self.desired else {
+            self.baseline = None;
+            return News::Noted;
+        };
         // The answer to the write is what counts; whether this came after it is checked then.
         if self.writing || observation.seen.deleting || desired.resource.gvk != observation.seen.resource.gvk
         {
@@ -51,7 +54,14 @@ impl Member {
                 self.baseline = prove(observation, desired);
                 News::Noted
             }
-            Some(baseline) if baseline.digest != desired.digest || version <= baseline.version => News::Noted,
+            Some(baseline) if version <= baseline.version => News::Noted,
+            // About to be applied anew; should Git go back before that, the change must not be forgotten.
+            Some(baseline) if baseline.digest != desired.digest => {
+                if !baseline.projection.differs(&observation.body).is_empty() {
+                    self.baseline = None;
+                }
+                News::Noted
+            }
             Some(baseline) => {
                 let paths = baseline.projection.differs(&observation.body);
                 if paths.is_empty() {

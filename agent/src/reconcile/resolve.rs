@@ -97,7 +97,7 @@ const SERVER_FIELDS: &[&str] =
     &["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"];
 
 /// The object as it is applied: in its namespace, with our labels.
-fn prepare(
+pub(super) fn prepare(
     owner: &Owner,
     resource: &Arc<Resource>,
     manifest: &Manifest,

@@ -135,7 +135,11 @@ where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let parameters = PatchParams { field_manager: Some("by-hand".to_owned()), ..PatchParams::default() };
-    objects.patch(name, &parameters, &Patch::Merge(patch)).await.unwrap();
+    // Again when a test has just cut the connection.
+    wait::until("a change by hand", DEADLINE, async || {
+        objects.patch(name, &parameters, &Patch::Merge(&patch)).await.ok().map(drop)
+    })
+    .await;
 }
 
 async fn simulated() -> Target {

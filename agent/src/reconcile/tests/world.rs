@@ -1,0 +1,326 @@
+//! A Git repository, a cluster of ConfigMaps and an executor, all in memory and without time of their own.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use muster_wire::v1::{AppStatus, EventKind};
+use serde_json::{Value, json};
+
+use super::super::core::{Action, Core, Input, Now};
+use super::super::resolve::{Owner, Resolution, prepare};
+use crate::apply::{Applied, Done, Failure};
+use crate::applyset::{self, Parent};
+use crate::drift::{self, Projection};
+use crate::object::{Gvk, ObjectKey, Resource};
+use crate::plan::{Desired, Place, Plan, Step};
+use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
+use crate::watch::{Event, Observation};
+use crate::{APP_LABEL, FIELD_MANAGER};
+
+pub(super) const HOME: &str = "muster-system";
+
+/// What Git says: apps, their objects by name, and one value each.
+pub(super) type Git = BTreeMap<String, BTreeMap<String, String>>;
+
+pub(super) struct World {
+    pub(super) core: Core,
+    pub(super) git: Git,
+    revision: u64,
+    pub(super) cluster: BTreeMap<ObjectKey, Value>,
+    parents: BTreeMap<String, Parent>,
+    version: u64,
+    watching: BTreeSet<Gvk>,
+    /// News on its way to the core.
+    pub(super) queue: VecDeque<Input>,
+    /// Everything written so far, as words.
+    pub(super) writes: Vec<String>,
+    /// So many writes to come fail.
+    pub(super) failing: u32,
+    pub(super) statuses: BTreeMap<String, AppStatus>,
+    pub(super) events: Vec<(EventKind, String)>,
+    now: Now,
+}
+
+pub(super) fn git(apps: &[(&str, &[(&str, &str)])]) -> Git {
+    let objects =
+        |objects: &[(&str, &str)]| objects.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+    apps.iter().map(|(app, list)| ((*app).to_owned(), objects(list))).collect()
+}
+
+fn resource() -> Arc<Resource> {
+    let gvk = Gvk::new("", "v1", "ConfigMap");
+    Arc::new(Resource { gvk, plural: "configmaps".to_owned(), namespaced: true })
+}
+
+pub(super) fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(resource().gvk.group_kind.clone(), "demo", name)
+}
+
+fn new_core(now: Now) -> Core {
+    Core::new(HOME, now)
+}
+
+impl World {
+    pub(super) fn new(git: Git) -> World {
+        let now = Now { instant: Instant::now(), timestamp: prost_types::Timestamp::default() };
+        let mut world = World {
+            core: new_core(now),
+            git,
+            revision: 0,
+            cluster: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            version: 100,
+            watching: BTreeSet::new(),
+            queue: VecDeque::new(),
+            writes: Vec::new(),
+            failing: 0,
+            statuses: BTreeMap::new(),
+            events: Vec::new(),
+            now,
+        };
+        world.restart();
+        world
+    }
+
+    /// The agent dies, with all news on its way, and starts again.
+    pub(super) fn restart(&mut self) {
+        self.queue.clear();
+        self.watching.clear();
+        self.core = new_core(self.now);
+        self.queue.push_back(Input::Parents(self.parents.values().cloned().collect()));
+        self.announce();
+    }
+
+    /// Commits what is in `git` now.
+    pub(super) fn announce(&mut self) {
+        self.announce_with(BTreeMap::new(), true);
+    }
+
+    /// The same, with some apps' documents broken, or not all documents readable.
+    pub(super) fn announce_with(&mut self, held: BTreeMap<String, Vec<Problem>>, complete: bool) {
+        self.revision += 1;
+        let manifest = |(name, value): (&String, &String)| Manifest {
+            value: json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": name, "namespace": "demo"}, "data": {"key": value},
+            }),
+            place: Place { file: "a.yaml".into(), line: 1 },
+        };
+        let apps = self.git.iter().filter(|(app, _)| !held.contains_key(*app)).map(|(app, objects)| {
+            let content = Content::Rendered(objects.iter().map(manifest).collect());
+            (app.clone(), Wanted { options: Options::default(), path: app.clone(), content })
+        });
+        let snapshot = Snapshot {
+            revision: format!("r{}", self.revision),
+            apps: apps.collect(),
+            held,
+            complete,
+            ..Snapshot::default()
+        };
+        self.queue.push_back(Input::Snapshot(Box::new(snapshot)));
+    }
+
+    /// Gives one piece of news to the core and does what it wants; false when there was none.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(input) = self.queue.pop_front() else { return false };
+        self.give(input);
+        true
+    }
+
+    pub(super) fn give(&mut self, input: Input) {
+        self.core.handle(input, self.now);
+        for action in self.core.take_actions(self.now) {
+            self.act(action);
+        }
+    }
+
+    /// Until there is no news and no deadline within an hour.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            while self.step() {}
+            let next = self.core.next_deadline(self.now);
+            if next > self.now.instant + Duration::from_secs(600) {
+                self.core.report(self.now);
+                for action in self.core.take_actions(self.now) {
+                    self.act(action);
+                }
+                return;
+            }
+            self.now.instant = next.max(self.now.instant);
+            self.give(Input::Tick);
+        }
+        panic!("it never settles: {:?}", &self.writes[self.writes.len().saturating_sub(10)..]);
+    }
+
+    pub(super) fn pass(&mut self, duration: Duration) {
+        self.now.instant += duration;
+        self.give(Input::Tick);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Watch(resource) => {
+                self.watching.insert(resource.gvk.clone());
+                self.watch_event(Event::Listing);
+                let seen: Vec<_> =
+                    self.cluster.values().filter(|object| is_labelled(object)).cloned().collect();
+                for object in seen {
+                    self.watch_event(Event::Exists(Box::new(Observation::of(&resource, object))));
+                }
+                self.watch_event(Event::Listed);
+            }
+            Action::Unwatch(kind) => drop(self.watching.remove(&kind)),
+            Action::Locate(kind) => self.queue.push_back(Input::Located { kind, resource: Some(resource()) }),
+            Action::Resolve { app, generation, namespace, manifests } => {
+                let owner = Owner { set_id: applyset::id(&app, HOME), app: app.clone(), namespace };
+                let objects =
+                    manifests.iter().map(|manifest| prepare(&owner, &resource(), manifest).unwrap());
+                let resolution = Some(Resolution { objects: objects.collect(), ..Resolution::default() });
+                self.queue.push_back(Input::Resolved { app, generation, resolution });
+            }
+            Action::Refresh { app, key, resource } => {
+                let found = self.cluster.get(&key).map(|object| Observation::of(&resource, object.clone()));
+                self.queue.push_back(Input::Refreshed { app, key, found });
+            }
+            Action::Run { app, run, plan } => self.run(&app, run, plan),
+            Action::Cancel { .. } | Action::Ended { .. } => {}
+            Action::Event(told) => self.events.push((told.kind, told.message)),
+            Action::Report(status) => drop(self.statuses.insert(status.app.clone(), *status)),
+            Action::Forget(app) => drop(self.statuses.remove(&app)),
+        }
+    }
+
+    fn run(&mut self, app: &str, run: u64, plan: Plan) {
+        let mut failed = false;
+        for step in plan.steps {
+            match step {
+                Step::SetParent(parent) => {
+                    self.writes.push(format!("set {app}"));
+                    self.parents.insert(app.to_owned(), parent.clone());
+                    self.done(app, run, Done::Parent(Some(parent)));
+                }
+                Step::DeleteParent(_) => {
+                    self.parents.remove(app);
+                    self.done(app, run, Done::Parent(None));
+                }
+                Step::EnsureNamespace(_) | Step::AwaitDefinitions(_) => {}
+                Step::Apply(objects) => {
+                    for (key, desired) in objects {
+                        let outcome = self.apply(&key, &desired);
+                        failed |= outcome.is_err();
+                        self.done(app, run, Done::Applied { key, outcome });
+                    }
+                }
+                Step::Prune(_) if failed => {}
+                Step::Prune(doomed) => {
+                    for object in doomed {
+                        let found = self.cluster.get(&object.key);
+                        if found.is_some_and(|found| found["metadata"]["uid"] == *object.uid) {
+                            self.writes.push(format!("prune {}", object.key.name));
+                            self.delete(&object.key);
+                        }
+                        self.done(app, run, Done::Pruned { key: object.key, outcome: Ok(()) });
+                    }
+                }
+            }
+        }
+        self.queue.push_back(Input::Finished { app: app.to_owned(), run, problem: None });
+    }
+
+    fn done(&mut self, app: &str, run: u64, done: Done) {
+        self.queue.push_back(Input::Done { app: app.to_owned(), run, done });
+    }
+
+    fn apply(&mut self, key: &ObjectKey, desired: &Desired) -> Result<Applied, Failure> {
+        if self.failing > 0 {
+            self.failing -= 1;
+            let problem =
+                Problem { kind: Kind::Apply, place: key.to_string(), message: "It is refused.".to_owned() };
+            return Err(Failure { problem: Some(problem), may_have_happened: false });
+        }
+        self.writes.push(format!("apply {}", key.name));
+        let wanted: Value = serde_json::from_slice(&desired.body).unwrap();
+        let mut object = wanted.clone();
+        let uid = self
+            .cluster
+            .get(key)
+            .map_or(json!(format!("u{}", self.version)), |o| o["metadata"]["uid"].clone());
+        let fields = json!({
+            "f:metadata": {"f:labels": {format!("f:{APP_LABEL}"): {}, format!("f:{}", applyset::PART_OF): {}}},
+            "f:data": {"f:key": {}},
+        });
+        object["metadata"]["uid"] = uid;
+        object["metadata"]["managedFields"] =
+            json!([{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}]);
+        let object = self.store(key, object);
+        let seen = Observation::of(&desired.resource, object.clone()).seen;
+        let projection = Projection::of(drift::our_fields(&object).unwrap(), &wanted, &object);
+        Ok(Applied { seen, digest: desired.digest, projection })
+    }
+
+    /// Keeps an object at a new version and tells those that watch.
+    pub(super) fn store(&mut self, key: &ObjectKey, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let before = self.cluster.insert(key.clone(), object.clone());
+        let was_seen = before.as_ref().is_some_and(is_labelled);
+        let observation = Box::new(Observation::of(&resource(), object.clone()));
+        match (is_labelled(&object), was_seen) {
+            (true, _) => self.watch_event(Event::Exists(observation)),
+            (false, true) => self.watch_event(Event::Gone(observation)),
+            (false, false) => {}
+        }
+        object
+    }
+
+    pub(super) fn delete(&mut self, key: &ObjectKey) {
+        let Some(mut object) = self.cluster.remove(key) else { return };
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if is_labelled(&object) {
+            self.watch_event(Event::Gone(Box::new(Observation::of(&resource(), object))));
+        }
+    }
+
+    /// Somebody else changes a value.
+    pub(super) fn change(&mut self, name: &str, pointer: &str, value: Value) {
+        let Some(mut object) = self.cluster.get(&key(name)).cloned() else { return };
+        if let Some(place) = object.pointer_mut(pointer) {
+            *place = value;
+            self.store(&key(name), object);
+        }
+    }
+
+    /// An object of somebody else's, labelled like ours.
+    pub(super) fn create_foreign(&mut self, name: &str) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "demo", "uid": name, "labels": {
+                APP_LABEL: "web", applyset::PART_OF: applyset::id("web", HOME),
+            }},
+            "data": {"key": "foreign"},
+        });
+        self.store(&key(name), object);
+    }
+
+    fn watch_event(&mut self, event: Event) {
+        let kind = resource().gvk.clone();
+        if self.watching.contains(&kind) {
+            self.queue.push_back(Input::Watch { kind, event });
+        }
+    }
+
+    /// Names and values of the objects in the cluster.
+    pub(super) fn values(&self) -> BTreeMap<String, String> {
+        let value = |object: &Value| object["data"]["key"].as_str().unwrap_or_default().to_owned();
+        self.cluster.iter().map(|(key, object)| (key.name.to_string(), value(object))).collect()
+    }
+
+    pub(super) fn parents(&self) -> Vec<&str> {
+        self.parents.keys().map(String::as_str).collect()
+    }
+}
+
+fn is_labelled(object: &Value) -> bool {
+    object["metadata"]["labels"].get(APP_LABEL).is_some()
+}

@@ -1,0 +1,173 @@
+//! What does Git want now, and what of it can be told to the cluster yet?
+use super::app::{App, Presence};
+use super::core::{Action, Core, Now};
+use super::resolve::Resolution;
+use crate::backoff::jittered;
+use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
+
+impl Core {
+    /// The repository was read.
+    pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
+        let Snapshot { revision, apps, mut held, complete, .. } = snapshot;
+        self.source_known = true;
+        let gone: Vec<_> = self
+            .apps
+            .keys()
+            .filter(|name| !apps.contains_key(*name) && !held.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.missing_in_git(&name, &revision, complete);
+        }
+        for (name, wanted) in apps {
+            let app = self
+                .apps
+                .entry(name.clone())
+                .or_insert_with(|| App::new(&name, &self.home, Presence::Wanted));
+            app.presence = Presence::Wanted;
+            app.wanted_revision = revision.clone();
+            let Wanted { options, path, content } = wanted;
+            app.options = options;
+            app.path = path;
+            match content {
+                Content::Unchanged => {}
+                Content::Broken(problems) => app.problems = problems,
+                Content::Rendered(manifests) => self.rendered(&name, manifests),
+            }
+            self.touch(&name);
+        }
+        for (name, app) in &mut self.apps {
+            if let Some(problems) = held.remove(name) {
+                app.presence = Presence::Wanted;
+                app.wanted_revision = revision.clone();
+                app.problems = problems;
+                self.to_report.insert(name.clone());
+            }
+        }
+        for (name, problems) in held {
+            let mut app = App::new(&name, &self.home, Presence::Wanted);
+            app.wanted_revision = revision.clone();
+            app.problems = problems;
+            self.apps.insert(name.clone(), app);
+            self.to_report.insert(name);
+        }
+        self.update_watches();
+    }
+
+    /// An app that no document in Git names for this cluster.
+    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if !complete {
+            if app.presence == Presence::Found {
+                app.presence = Presence::Wanted;
+            }
+            app.problems = vec![Problem {
+                kind: Kind::Document,
+                place: String::new(),
+                message: "No readable App document selects this cluster, but some documents cannot be read: \
+                          the app stays as it is until they can."
+                    .to_owned(),
+            }];
+            self.to_report.insert(name.to_owned());
+            return;
+        }
+        app.wanted_revision = revision.to_owned();
+        if app.presence != Presence::Removed {
+            app.presence = Presence::Removed;
+            app.problems.clear();
+            app.unresolved.clear();
+            self.generations += 1;
+            app.generation = self.generations;
+            app.resolved = app.generation;
+            app.resolving = false;
+            if let Some(run) = &mut app.run {
+                run.cancelled = true;
+                self.actions.push(Action::Cancel { run: run.number });
+            }
+            self.set_desired(name, Vec::new(), true);
+        }
+        self.touch(name);
+    }
+
+    /// New manifests of an app.
+    fn rendered(&mut self, name: &str, manifests: Vec<Manifest>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.problems.clear();
+        app.unresolved.clear();
+        self.generations += 1;
+        app.generation = self.generations;
+        app.failures = 0;
+        app.retry_at = None;
+        app.run_problem = None;
+        app.resolving = true;
+        if let Some(run) = &mut app.run {
+            run.cancelled = true;
+            self.actions.push(Action::Cancel { run: run.number });
+        }
+        self.actions.push(Action::Resolve {
+            app: name.to_owned(),
+            generation: app.generation,
+            namespace: app.options.namespace.clone(),
+            manifests,
+        });
+    }
+
+    pub(super) fn resolved(&mut self, name: &str, generation: u64, resolution: Option<Resolution>, now: Now) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        if app.generation != generation || app.presence != Presence::Wanted {
+            return;
+        }
+        app.resolving = false;
+        let Some(resolution) = resolution else {
+            let message = "The manifests could not be made ready to be applied: the agent failed on them.";
+            app.problems =
+                vec![Problem { kind: Kind::Render, place: app.path.clone(), message: message.to_owned() }];
+            self.update_watches();
+            self.touch(name);
+            return;
+        };
+        let whole = app.resolved != generation;
+        app.resolved = generation;
+        app.unresolved = resolution.unresolved;
+        if whole {
+            app.problems = resolution.problems;
+            // New content overrules what others did meanwhile, with or without self-heal.
+            for member in app.members.values_mut() {
+                member.failure = None;
+                member.held_until = None;
+                if member.drift.is_some() {
+                    member.baseline = None;
+                }
+            }
+        }
+        if !app.unresolved.is_empty() {
+            app.failures += 1;
+            app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
+        }
+        self.set_desired(name, resolution.objects, whole);
+        self.update_watches();
+        self.touch(name);
+        if !self.is_resolving() {
+            // Nothing was pruned until now, since one app may want what another lets go.
+            self.to_plan.extend(self.apps.keys().cloned());
+        }
+    }
+
+    /// Tries again at once what was of an unknown kind: a definition has just been served.
+    pub(super) fn resolve_again(&mut self) {
+        for app in self.apps.values_mut().filter(|app| !app.unresolved.is_empty() && !app.resolving) {
+            app.resolving = true;
+            self.actions.push(resolve_rest(app));
+        }
+    }
+}
+
+/// Asks again about what is left of an app.
+pub(super) fn resolve_rest(app: &App) -> Action {
+    Action::Resolve {
+        app: app.name.clone(),
+        generation: app.generation,
+        namespace: app.options.namespace.clone(),
+        manifests: app.unresolved.iter().map(|(manifest, _)| manifest.clone()).collect(),
+    }
+}
