@@ -5,12 +5,26 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use crate::{Limits, RenderError};
+use crate::{Limits, RenderError, kustomize};
 
 /// Endings of manifests; others are ignored.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
-/// Files that make their directory a Kustomize one.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// The directory in the form in which files are named.
+pub(crate) fn normal(path: &str) -> Result<&str, RenderError> {
+    let path = path.trim_end_matches('/');
+    let path = if path == "." { "" } else { path };
+    if path.split('/').any(|part| part == "." || part == "..") || path.starts_with('/') {
+        let message = "the path must be relative to the root of the repository, without `.` and `..`";
+        return Err(RenderError::at_file(path, message));
+    }
+    Ok(path)
+}
+
+/// Whether a directory is one for Kustomize.
+pub(crate) fn is_kustomization(files: &BTreeMap<String, Vec<u8>>, path: &str) -> bool {
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+    kustomize::FILE_NAMES.iter().any(|name| files.contains_key(&format!("{prefix}{name}")))
+}
 
 /// Finds the manifests of a directory, in the order of their names.
 pub(crate) fn manifests<'f>(
@@ -18,12 +32,6 @@ pub(crate) fn manifests<'f>(
     path: &str,
     limits: &Limits,
 ) -> Result<Vec<(&'f str, &'f [u8])>, Vec<RenderError>> {
-    let path = path.trim_end_matches('/');
-    let path = if path == "." { "" } else { path };
-    if path.split('/').any(|part| part == "." || part == "..") || path.starts_with('/') {
-        let message = "the path must be relative to the root of the repository, without `.` and `..`";
-        return Err(vec![RenderError::at_file(path, message)]);
-    }
     if let Some((file, bytes)) = files.get_key_value(path) {
         return single_file(file, bytes);
     }
@@ -39,7 +47,7 @@ pub(crate) fn manifests<'f>(
             continue;
         }
         let name = inside.rsplit('/').next().unwrap_or(inside);
-        if KUSTOMIZATIONS.contains(&name) {
+        if kustomize::FILE_NAMES.contains(&name) {
             errors.push(refuse_kustomize(file));
         } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
             found.push((file.as_str(), bytes.as_slice()));
@@ -72,8 +80,9 @@ fn single_file<'f>(file: &'f str, bytes: &'f [u8]) -> Result<Vec<(&'f str, &'f [
     Err(vec![RenderError::at_file(file, "this is a file, but not a manifest (.yaml, .yml or .json)")])
 }
 
+/// Neither kubectl nor Argo CD make anything good of this: to them it is a manifest.
 fn refuse_kustomize(file: &str) -> RenderError {
-    let message = "Kustomize is not supported by this version of Muster; point source.path at a directory of plain \
-                   manifests";
+    let message = "a kustomization below a directory of plain manifests: point source.path at the directory of this \
+                   file, or add a kustomization that names everything to the one above";
     RenderError::at_file(file, message)
 }

@@ -15,6 +15,7 @@
 
 mod directory;
 mod error;
+mod kustomize;
 mod object;
 mod patch;
 mod unique;
@@ -34,20 +35,32 @@ pub struct Limits {
     pub bytes_max: usize,
     /// Objects rendered, after lists are taken apart.
     pub objects_max: usize,
+    /// Kustomizations built, each as often as it is named.
+    pub kustomizations_max: usize,
+    /// Kustomizations inside one another.
+    pub bases_depth_max: usize,
     /// What one file may hold.
     pub yaml: YamlLimits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { files_max: 10_000, bytes_max: 64 << 20, objects_max: 50_000, yaml: YamlLimits::default() }
+        Limits {
+            files_max: 10_000,
+            bytes_max: 64 << 20,
+            objects_max: 50_000,
+            kustomizations_max: 5_000,
+            bases_depth_max: 64,
+            yaml: YamlLimits::default(),
+        }
     }
 }
 
 /// Renders the directory at `path`, relative to the root and without `.` or `..`; empty is the
 /// root itself. `files` may hold more than that directory. A path that names a file renders it.
 ///
-/// Objects come in the order of their files' names and, in a file, in its own order. Documents of
+/// A directory with a kustomization gives what `kubectl kustomize` builds of it, in its order.
+/// Without one, objects come in the order of their files' names and, in a file, in its own order. Documents of
 /// Muster itself (`muster.dev/...`) are left out, so apps and their documents can share a folder.
 ///
 /// # Errors
@@ -58,8 +71,14 @@ pub fn render(
     path: &str,
     limits: &Limits,
 ) -> Result<Vec<Object>, RenderErrors> {
+    let path = directory::normal(path).map_err(|error| RenderErrors(vec![error]))?;
     let mut errors = Vec::new();
     let mut objects = Vec::new();
+    if directory::is_kustomization(files, path) {
+        objects = kustomize::build(files, path, limits).map_err(|error| RenderErrors(vec![error]))?;
+        unique::check(&objects, &mut errors);
+        return if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) };
+    }
     match directory::manifests(files, path, limits) {
         Ok(manifests) => {
             for (file, bytes) in manifests {

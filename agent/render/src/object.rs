@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_yaml::{Keys, Node, Value};
+use muster_yaml::{Keys, Node, Value, Written};
 
 use crate::{Limits, RenderError};
 
@@ -177,7 +177,7 @@ fn complete_item(item: &mut Node, list: &Header) {
         return;
     }
     for (key, text) in [("kind", &list.item_kind), ("apiVersion", &list.api_version)] {
-        let value = Node { at, value: Value::String(text.clone()) };
+        let value = Node { at, value: Value::String(text.clone()), written: Written::Plain };
         entries.insert(0, muster_yaml::Entry { at, key: key.to_owned(), value });
     }
 }

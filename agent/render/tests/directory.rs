@@ -147,14 +147,14 @@ fn an_object_that_is_there_twice_is_refused_with_both_places() {
 }
 
 #[test]
-fn kustomize_is_refused_for_now() {
+fn a_kustomization_below_plain_manifests_is_refused() {
     for name in ["kustomization.yaml", "kustomization.yml", "Kustomization"] {
         let said = errors(
             "web",
             &[(&format!("web/deep/{name}"), "resources: []\n"), ("web/a.yaml", &config_map("a"))],
         );
         assert!(
-            said.starts_with(&format!("web/deep/{name}: Kustomize is not supported by this version")),
+            said.starts_with(&format!("web/deep/{name}: a kustomization below a directory of plain")),
             "{said}"
         );
     }

@@ -8,7 +8,7 @@ mod raw;
 
 use std::collections::HashMap;
 
-use crate::{Entry, Error, Limits, Mark, Node, Value, number, scalar};
+use crate::{Entry, Error, Limits, Mark, Node, Value, Written, number, scalar};
 use raw::{Content, Raw, Tree};
 
 /// What keys a mapping may have.
@@ -19,6 +19,10 @@ pub enum Keys {
     AsKubectl,
     /// A key given twice and a key that is not a string are errors.
     Strict,
+    /// As `kubectl kustomize` reads resources and patches: keys as in `Strict`, but `yes`, `on` and the
+    /// like are text, dates become timestamps, and a merge key (`<<`) never overrides a key that is
+    /// written out.
+    AsKustomize,
 }
 
 /// What a copied value costs besides its text: about the memory of one node.
@@ -66,8 +70,11 @@ impl<'t> Composer<'t> {
                 return self.expand(raw.at, *target, |composer| composer.node(*target, depth + 1));
             }
             Content::Scalar { tag, plain, text } => {
-                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone());
-                value(resolved.map_err(|message| Error::new(raw.at, message))?, raw.at)?
+                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
+                let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
+                let value = value(resolved, raw.at, self.keys)?;
+                let written = Written::of(text, *plain || tag.is_some(), &value);
+                return Ok(Node { at: raw.at, value, written });
             }
             Content::Sequence(items) => {
                 let items = items.iter().map(|item| self.node(*item, depth + 1)).collect::<Result<_, _>>()?;
@@ -79,7 +86,7 @@ impl<'t> Composer<'t> {
                 Value::Mapping(mapping.entries)
             }
         };
-        Ok(Node { at: raw.at, value })
+        Ok(Node { at: raw.at, value, written: Written::Plain })
     }
 
     /// Counts what a copy of this node takes while an alias is being copied.
@@ -124,10 +131,16 @@ impl<'t> Composer<'t> {
         into: &mut Mapping,
         merging: bool,
     ) -> Result<(), Error> {
+        let merges_first = self.keys == Keys::AsKustomize;
+        if merges_first {
+            self.merges_first(pairs, depth, into)?;
+        }
         for (key, value) in pairs {
             let raw = self.raw(*key);
             if raw.is_merge_key() {
-                self.merge(*value, depth, into)?;
+                if !merges_first {
+                    self.merge(*value, depth, into)?;
+                }
                 continue;
             }
             let (at, text) = self.key(*key)?;
@@ -138,6 +151,21 @@ impl<'t> Composer<'t> {
         Ok(())
     }
 
+    /// Kustomize merges before it looks at the keys that are written out.
+    fn merges_first(
+        &mut self,
+        pairs: &[(usize, usize)],
+        depth: usize,
+        into: &mut Mapping,
+    ) -> Result<(), Error> {
+        let mut merges = pairs.iter().filter(|(key, _)| self.raw(*key).is_merge_key());
+        let (Some((_, value)), second) = (merges.next(), merges.next()) else { return Ok(()) };
+        if let Some((key, _)) = second {
+            return Err(Error::new(self.raw(*key).at, "a second merge key << in the same mapping"));
+        }
+        self.merge(*value, depth, into)
+    }
+
     fn key(&mut self, index: usize) -> Result<(Mark, String), Error> {
         let raw = self.raw(index);
         self.charge(raw)?;
@@ -146,9 +174,9 @@ impl<'t> Composer<'t> {
                 self.expand(raw.at, *target, |composer| composer.key(*target)).map(|(_, text)| (raw.at, text))
             }
             Content::Scalar { tag, plain, text } => {
-                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone());
+                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
-                if self.keys == Keys::Strict && !matches!(resolved, scalar::Resolved::Text(_)) {
+                if self.keys != Keys::AsKubectl && !matches!(resolved, scalar::Resolved::Text(_)) {
                     let message = format!("the key {text} is not a string to YAML 1.1; put it in quotes");
                     return Err(Error::new(raw.at, message));
                 }
@@ -197,13 +225,22 @@ fn merge_error(at: Mark) -> Error {
     Error::new(at, "the merge key << takes a mapping or a list of mappings")
 }
 
-fn value(resolved: scalar::Resolved, at: Mark) -> Result<Value, Error> {
+/// The value of a plain scalar with this text.
+pub(crate) fn plain(text: &str, keys: Keys) -> Result<Value, Error> {
+    let resolved = scalar::resolve(None, true, text.to_owned(), keys);
+    value(resolved.map_err(|message| Error::new(Mark::START, message))?, Mark::START, keys)
+}
+
+fn value(resolved: scalar::Resolved, at: Mark, keys: Keys) -> Result<Value, Error> {
     use scalar::Resolved;
     Ok(match resolved {
         Resolved::Null => Value::Null,
         Resolved::Bool(value) => Value::Bool(value),
         Resolved::Int(value) => Value::Number(value.into()),
+        // Kustomize prints what others send through a float.
+        Resolved::Uint(value) if keys == Keys::AsKustomize => Value::Number(value.into()),
         Resolved::Uint(value) => Value::Number(number::from_u64(value)),
+        Resolved::Time(text) => Value::String(text),
         Resolved::Float(value) => match number::from_f64(value) {
             Some(number) => Value::Number(number),
             None => {
@@ -238,7 +275,7 @@ impl Mapping {
     /// Puts an entry, which came through a merge key or not.
     pub(crate) fn put(&mut self, entry: Entry, merging: bool, keys: Keys) -> Result<(), Error> {
         if let Some(found) = self.find(&entry.key) {
-            if keys == Keys::Strict && !merging && !self.merged[found] {
+            if keys != Keys::AsKubectl && !merging && !self.merged[found] {
                 let Entry { at: earlier, key, .. } = &self.entries[found];
                 let message = format!("the key `{key}` is already given at {earlier}; remove one of the two");
                 return Err(Error::new(entry.at, message));

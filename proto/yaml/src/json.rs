@@ -3,7 +3,7 @@
 //! JSON is read by a reader of its own, as in kubectl: its strings and numbers follow JSON's rules
 //! (`\/`, pairs of `\u` escapes, tabs between values), which YAML's do not cover.
 
-use crate::{Entry, Error, Keys, Limits, Mark, Node, Value, compose::Mapping, number};
+use crate::{Entry, Error, Keys, Limits, Mark, Node, Value, Written, compose::Mapping, number};
 
 /// The length in bytes of the JSON value at the beginning of the text.
 pub(crate) fn length(text: &str, limits: &Limits) -> Result<usize, Error> {
@@ -82,7 +82,7 @@ impl<'t> Cursor<'t> {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => self.word()?,
         };
-        Ok(Node { at, value })
+        Ok(Node { at, value, written: Written::Plain })
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, Error> {

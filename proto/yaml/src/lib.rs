@@ -40,9 +40,17 @@ mod split;
 mod write;
 
 pub use compose::Keys;
-pub use node::{Entry, Mark, Node, Value};
-pub use split::{Part, Syntax, parts};
+pub use node::{Entry, Mark, Node, Value, Written};
+pub use split::{Part, Syntax, kustomize_parts, parts};
 pub use write::to_yaml;
+
+/// The value of a plain scalar (one without quotes and tag) with this text.
+///
+/// # Errors
+/// Where JSON has no such value: `.inf`, `.nan`.
+pub fn plain(text: &str, keys: Keys) -> Result<Value, Error> {
+    compose::plain(text, keys)
+}
 
 /// How much one file may ask of the reader. Every limit has an error of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,6 +31,38 @@ pub struct Node {
     pub at: Mark,
     /// The value, as Kubernetes understands it.
     pub value: Value,
+    /// How a scalar was written.
+    pub written: Written,
+}
+
+/// How a scalar was written. Kustomize moves texts, not values, so this can decide what becomes of
+/// one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Written {
+    /// As JSON writes it, strings without quotes; and all that is no scalar.
+    #[default]
+    Plain,
+    /// In quotes or in a block (`|`, `>`).
+    Quoted,
+    /// Not at all, which is null.
+    Empty,
+    /// Without quotes, as this text, which JSON writes in another way: `0x10`, `1.0`, `~`.
+    Text(String),
+}
+
+impl Written {
+    pub(crate) fn of(text: &str, plain: bool, value: &Value) -> Written {
+        let same = match value {
+            _ if !plain => return Written::Quoted,
+            Value::Null if text.is_empty() => return Written::Empty,
+            Value::Null => text == "null",
+            Value::Bool(value) => text == if *value { "true" } else { "false" },
+            Value::Number(value) => text == value.to_string(),
+            Value::String(value) => text == value,
+            Value::Sequence(_) | Value::Mapping(_) => true,
+        };
+        if same { Written::Plain } else { Written::Text(text.to_owned()) }
+    }
 }
 
 /// A value as JSON knows it.

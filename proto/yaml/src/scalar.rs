@@ -9,7 +9,9 @@ use base64::{
     engine::{GeneralPurpose, general_purpose::PAD},
 };
 
-use crate::number;
+use crate::{Keys, number};
+
+mod date;
 
 /// What a scalar resolved to, before it is a value or a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,8 @@ pub(crate) enum Resolved {
     Uint(u64),
     Float(f64),
     Text(String),
+    /// A date, as Go writes it into JSON.
+    Time(String),
 }
 
 /// Base64 as Go reads it: padded, and whatever the unused bits at the end are.
@@ -31,7 +35,10 @@ const TAG_PREFIX: &str = "tag:yaml.org,2002:";
 
 /// Resolves a scalar. `tag` is its tag in full, `plain` says that it was written without quotes
 /// and without a tag. The error says what is wrong, without the text.
-pub(crate) fn resolve(tag: Option<&str>, plain: bool, text: String) -> Result<Resolved, String> {
+pub(crate) fn resolve(tag: Option<&str>, plain: bool, text: String, keys: Keys) -> Result<Resolved, String> {
+    if keys == Keys::AsKustomize {
+        return as_kustomize(tag, plain, text);
+    }
     let Some(tag) = tag.filter(|tag| !tag.is_empty()) else {
         return Ok(if plain {
             resolve_plain(&text, true).unwrap_or(Resolved::Text(text))
@@ -52,6 +59,29 @@ pub(crate) fn resolve(tag: Option<&str>, plain: bool, text: String) -> Result<Re
         }
         _ => Ok(Resolved::Text(text)),
     }
+}
+
+/// The departures of Kustomize's library: only `true` and `false` are booleans, dates are times.
+fn as_kustomize(tag: Option<&str>, plain: bool, text: String) -> Result<Resolved, String> {
+    let short = tag.and_then(|tag| tag.strip_prefix(TAG_PREFIX));
+    let undecided = short.is_none_or(|short| matches!(short, "bool" | "timestamp"));
+    let read_plain = if tag.is_some_and(|tag| !tag.is_empty()) { short.is_some() } else { plain };
+    if undecided && read_plain {
+        let is_old_boolean = matches!(word(&text), Some(Resolved::Bool(_)))
+            && !matches!(text.as_str(), "true" | "True" | "TRUE" | "false" | "False" | "FALSE");
+        if is_old_boolean {
+            return match short {
+                None => Ok(Resolved::Text(text)),
+                Some(short) => Err(format!("the value is not what its tag !!{short} says")),
+            };
+        }
+        if short != Some("bool")
+            && let Some(time) = date::go_time(&text)
+        {
+            return Ok(Resolved::Time(time));
+        }
+    }
+    resolve(tag, plain, text, Keys::AsKubectl)
 }
 
 fn tagged(tag: &str, found: Resolved) -> Result<Resolved, String> {
@@ -214,6 +244,7 @@ pub(crate) fn key(resolved: Resolved) -> Result<String, &'static str> {
         Resolved::Int(value) => value.to_string(),
         Resolved::Float(value) => number::float_key(value),
         Resolved::Null => return Err("a key is null; keys are strings"),
+        Resolved::Time(_) => return Err("a key is a date; put it in quotes"),
         Resolved::Uint(_) => return Err("a key is a number above 64 bits; put it in quotes"),
     })
 }

@@ -67,6 +67,51 @@ pub fn parts<'a>(bytes: &'a [u8], limits: &Limits) -> Vec<Result<Part<'a>, Error
     }
 }
 
+/// Splits a file into its documents as Kustomize does: a document ends at a line that begins with
+/// `---`, unless this is the first line, and JSON is read as the YAML it also is. A file that is not
+/// UTF-8 is an error.
+pub fn kustomize_parts<'a>(bytes: &'a [u8], limits: &Limits) -> Vec<Result<Part<'a>, Error>> {
+    if bytes.len() > limits.bytes_max {
+        let message = format!("the file has {} bytes; {} are allowed", bytes.len(), limits.bytes_max);
+        return vec![Err(Error::new(Mark::START, message))];
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return vec![Err(Error::new(Mark::START, "the file is not UTF-8"))];
+    };
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let (mut parts, mut from, mut start, mut offset, mut line) = (Vec::new(), 1, 0, 0, 1);
+    for full in text.split_inclusive('\n') {
+        let end = offset + full.len();
+        // The line before has to end, and this one, too, so the first and the last line do not count.
+        if offset > start
+            && full.ends_with('\n')
+            && let Some(behind) = full.strip_prefix(SEPARATOR)
+        {
+            let behind = behind.trim();
+            if !behind.is_empty() && !behind.starts_with('#') {
+                let message = "only a comment may follow the separator --- on its line";
+                parts.push(Err(Error::new(Mark { line, column: 1 }, message)));
+                return parts;
+            }
+            parts.push(Ok(Part { text: unix_lines(&text[start..offset]), line: from, syntax: Syntax::Yaml }));
+            (start, from) = (end, line + 1);
+        }
+        offset = end;
+        line += 1;
+        if parts.len() > limits.documents_max {
+            let message = format!("the file has more than {} documents", limits.documents_max);
+            parts.push(Err(Error::new(Mark { line, column: 1 }, message)));
+            return parts;
+        }
+    }
+    parts.push(Ok(Part { text: unix_lines(&text[start..]), line: from, syntax: Syntax::Yaml }));
+    parts
+}
+
+fn unix_lines(text: &str) -> Cow<'_, str> {
+    if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
+}
+
 /// The text of a file: a byte order mark decides between UTF-8 and UTF-16. Without one, bytes that
 /// are not UTF-8 become U+FFFD; behind the mark of UTF-8 they are an error. All this as in kubectl.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Error> {

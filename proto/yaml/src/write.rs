@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::scalar::{self, Resolved};
+use crate::{
+    Keys,
+    scalar::{self, Resolved},
+};
 
 /// Writes a value as one YAML document, ending in a line break. Strings that any reader might take
 /// for something else are in double quotes; keys keep their order.
@@ -119,5 +122,5 @@ fn is_plain(value: &str) -> bool {
         && value
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'@'))
-        && matches!(scalar::resolve(None, true, value.to_owned()), Ok(Resolved::Text(_)))
+        && matches!(scalar::resolve(None, true, value.to_owned(), Keys::AsKubectl), Ok(Resolved::Text(_)))
 }

@@ -1,0 +1,482 @@
+//! Which kustomizations lie below one, and what do they build together?
+//!
+//! ```text
+//! resources (files; directories, each a whole build) -> configurations, crds -> generators
+//!   -> components (work on what is there) -> transformers -> validators -> vars
+//! once, at the end: name hashes -> references -> vars put in place -> order
+//! ```
+
+use std::collections::BTreeMap;
+
+use muster_yaml::Mark;
+use serde_json::Value;
+
+use super::{
+    config,
+    fields::Problem,
+    generate::{generate, merge_options},
+    identity::Kinds,
+    kustomization::{FILE_NAMES, Kustomization, SortOptions},
+    manifests,
+    plan::{self, Sources},
+    references,
+    resmap::ResMap,
+    resource::{BUILD_ANNOTATIONS, Resource},
+    sort,
+    specs::Specs,
+    transform::{Transformer, hashes},
+    tree::{Tree, is_below, shown},
+    vars::Vars,
+};
+use crate::{Limits, Object, RenderError, patch::Schema};
+
+pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
+const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
+const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The version kubectl gives itself there.
+const MANAGER: &str = "kustomize-(devel)";
+
+/// A transformer and where it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) at: Mark,
+    pub(super) transformer: Transformer,
+    /// How `buildMetadata` describes one that is an object of its own.
+    pub(super) configured: Option<String>,
+}
+
+/// What has been built so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Built {
+    pub(super) map: ResMap,
+    pub(super) specs: Specs,
+    vars: Vars,
+}
+
+/// One kustomization on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here<'k> {
+    pub(super) kustomization: &'k Kustomization,
+    /// Its directory.
+    pub(super) root: &'k str,
+    /// The directories from the first kustomization to this one.
+    chain: &'k [String],
+    /// The way here as the kustomizations name it, for `buildMetadata`.
+    pub(super) origin: &'k str,
+}
+
+impl Here<'_> {
+    pub(super) fn fail<T>(&self, field: &str, message: impl Into<String>) -> Result<T, RenderError> {
+        Err(RenderError::at(&self.kustomization.file, self.kustomization.mark(field), message))
+    }
+
+    fn problem(&self, problem: Problem) -> RenderError {
+        RenderError::at(&self.kustomization.file, problem.at, problem.message)
+    }
+}
+
+pub(super) struct Builder<'f> {
+    pub(super) tree: Tree<'f>,
+    pub(super) limits: &'f Limits,
+    pub(super) kinds: Kinds<'f>,
+    /// What `buildMetadata` of the first kustomization says.
+    pub(super) metadata: Vec<String>,
+    kustomizations: usize,
+    objects: usize,
+}
+
+/// Builds the kustomization in a directory.
+pub(crate) fn build(
+    files: &BTreeMap<String, Vec<u8>>,
+    root: &str,
+    limits: &Limits,
+) -> Result<Vec<Object>, RenderError> {
+    let tree = Tree { files };
+    let kustomization = find(tree, root, limits)?;
+    let custom = openapi(tree, root, &kustomization, limits)?;
+    let kinds = Kinds { schema: custom.as_ref().unwrap_or_else(|| Schema::built_in()) };
+    let metadata = kustomization.build_metadata.clone();
+    let mut builder = Builder { tree, limits, kinds, metadata, kustomizations: 0, objects: 0 };
+    let chain = [root.to_owned()];
+    let here = Here { kustomization: &kustomization, root, chain: &chain, origin: "" };
+    let mut built = builder.accumulate(here, Built::default())?;
+    let fail = |message: String| here.fail::<()>("resources", message).err();
+    hashes(&mut built.map, kinds);
+    let fixed = references::fix(&mut built.map, &built.specs.name_references, kinds)
+        .and_then(|()| built.vars.resolve(&mut built.map, &built.specs.vars));
+    if let Some(error) = fixed.err().and_then(fail) {
+        return Err(error);
+    }
+    builder.finish(here, built.map)
+}
+
+/// The kustomization of a directory.
+fn find(tree: Tree<'_>, root: &str, limits: &Limits) -> Result<Kustomization, RenderError> {
+    let path = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
+    let mut found = FILE_NAMES.iter().map(|name| path(name)).filter(|path| tree.files.contains_key(path));
+    match (found.next(), found.next()) {
+        (Some(file), None) => {
+            let bytes = tree.files.get(&file).map(Vec::as_slice).unwrap_or_default();
+            Kustomization::read(&file, bytes, limits).map_err(|Problem { at, message }| {
+                RenderError::at(&file, at, format!("invalid Kustomization: {message}"))
+            })
+        }
+        (Some(_), Some(_)) => Err(RenderError::at_file(
+            shown(root),
+            format!("Found multiple kustomization files under: {}", shown(root)),
+        )),
+        (None, _) => Err(RenderError::at_file(
+            shown(root),
+            "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in this directory",
+        )),
+    }
+}
+
+/// The schema that `openapi` names.
+fn openapi(
+    tree: Tree<'_>,
+    root: &str,
+    kustomization: &Kustomization,
+    limits: &Limits,
+) -> Result<Option<Schema>, RenderError> {
+    if kustomization.openapi.is_empty() {
+        return Ok(None);
+    }
+    let mark = kustomization.mark("openapi");
+    let fail = |message: String| RenderError::at(&kustomization.file, mark, message);
+    let Some(path) = kustomization.openapi.get("path") else {
+        return Err(fail(
+            "openapi: only path is supported, not version; commit the schema and name it".to_owned(),
+        ));
+    };
+    let (name, bytes) = tree.load(root, path).map_err(fail)?;
+    let node = super::kustomization::first_document(bytes, limits);
+    let node = node.map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
+    let document = node.map(muster_yaml::Node::into_json).unwrap_or(Value::Null);
+    Schema::from_openapi(&document).map(Some).map_err(|error| RenderError::at_file(name, error.to_string()))
+}
+
+impl Builder<'_> {
+    /// Adds what a kustomization builds to what is there.
+    fn accumulate(&mut self, here: Here<'_>, mut built: Built) -> Result<Built, RenderError> {
+        self.kustomizations += 1;
+        if self.kustomizations > self.limits.kustomizations_max {
+            let message = format!("more than {} kustomizations are built", self.limits.kustomizations_max);
+            return here.fail("resources", message);
+        }
+        if here.chain.len() > self.limits.bases_depth_max {
+            let message = format!("bases are nested deeper than {} levels", self.limits.bases_depth_max);
+            return here.fail("resources", message);
+        }
+        self.resources(here, &here.kustomization.resources, "resources", &mut built)?;
+        self.configure(here, &mut built)?;
+        self.generate(here, &mut built)?;
+        for path in &here.kustomization.components {
+            built = self.directory(here, path, "components", built, true)?;
+        }
+        let sources = self.sources(here);
+        let mut steps = plan::steps(here.kustomization, &built.specs, sources)
+            .map_err(|problem| here.problem(problem))?;
+        steps.extend(self.external(here, &here.kustomization.transformers, "transformers")?);
+        self.run(here, &steps, &mut built)?;
+        self.validate(here, &mut built)?;
+        let vars = &here.kustomization.vars;
+        if let Err(message) = built.vars.add(vars, &mut built.map, self.kinds) {
+            return here.fail("vars", message);
+        }
+        Ok(built)
+    }
+
+    pub(super) fn sources<'k>(&self, here: Here<'k>) -> Sources<'k>
+    where
+        Self: 'k,
+    {
+        // The tree and the limits live as long as the builder.
+        Sources { tree: self.tree, root: here.root, file: &here.kustomization.file, limits: self.limits }
+    }
+
+    /// Adds files and directories.
+    pub(super) fn resources(
+        &mut self,
+        here: Here<'_>,
+        paths: &[String],
+        field: &str,
+        built: &mut Built,
+    ) -> Result<(), RenderError> {
+        for path in paths {
+            match self.tree.load(here.root, path) {
+                Ok((name, bytes)) => {
+                    let mut resources = manifests::read(name, bytes, self.limits)
+                        .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
+                    self.count(here, resources.len())?;
+                    if !self.metadata.is_empty() {
+                        let origin = format!("path: {}\n", join(here.origin, path));
+                        resources.iter_mut().for_each(|resource| resource.origin = Some(origin.clone()));
+                    }
+                    if let Err(message) = built.map.append_all(resources, self.kinds) {
+                        return here.fail(field, format!("merging resources from '{path}': {message}"));
+                    }
+                }
+                Err(file_error) => match self.tree.directory(here.root, path) {
+                    Ok(_) => *built = self.directory(here, path, field, std::mem::take(built), false)?,
+                    Err(_) => return here.fail(field, file_error),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, here: Here<'_>, more: usize) -> Result<(), RenderError> {
+        self.objects += more;
+        if self.objects > self.limits.objects_max {
+            return here
+                .fail("resources", format!("more than {} objects; split the app", self.limits.objects_max));
+        }
+        Ok(())
+    }
+
+    /// Adds a base, or lets a component work on what is there.
+    fn directory(
+        &mut self,
+        here: Here<'_>,
+        path: &str,
+        field: &str,
+        mut built: Built,
+        is_component: bool,
+    ) -> Result<Built, RenderError> {
+        let root = self.tree.directory(here.root, path).or_else(|message| here.fail(field, message))?;
+        if let Some(visited) = here.chain.iter().find(|visited| is_below(visited, &root)) {
+            let message = format!(
+                "cycle detected: candidate root '{}' contains visited root '{}'",
+                shown(&root),
+                shown(visited)
+            );
+            return here.fail(field, message);
+        }
+        let kustomization = find(self.tree, &root, self.limits)?;
+        if !kustomization.openapi.is_empty() {
+            let message = "openapi is only supported in the kustomization that is built, not in its bases";
+            return Err(RenderError::at(&kustomization.file, kustomization.mark("openapi"), message));
+        }
+        if is_component != kustomization.is_component {
+            let message = if is_component {
+                format!("expected kind 'Component' for path '{root}' but got 'Kustomization'")
+            } else {
+                format!("expected kind != 'Component' for path '{root}'; name it under components")
+            };
+            return here.fail(field, message);
+        }
+        let mut chain = here.chain.to_vec();
+        chain.push(root.clone());
+        let origin = join(here.origin, path);
+        let below = Here { kustomization: &kustomization, root: &root, chain: &chain, origin: &origin };
+        if is_component {
+            return self.accumulate(below, built);
+        }
+        let base = self.accumulate(below, Built::default())?;
+        let merged = built
+            .map
+            .append_all(base.map.list, self.kinds)
+            .and_then(|()| built.specs.merge(&base.specs))
+            .and_then(|()| built.vars.merge(&base.vars));
+        match merged {
+            Ok(()) => Ok(built),
+            Err(message) => here.fail(field, format!("recursed merging from path '{path}': {message}")),
+        }
+    }
+
+    /// Adds the built-in tables and those of `configurations` and `crds`.
+    fn configure(&self, here: Here<'_>, built: &mut Built) -> Result<(), RenderError> {
+        let mut specs = Specs::default();
+        for path in &here.kustomization.configurations {
+            let loaded = self.tree.load(here.root, path);
+            let (name, bytes) = loaded.or_else(|message| here.fail("configurations", message))?;
+            let more = config::read(bytes, self.limits)
+                .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
+            specs.merge(&more).or_else(|message| here.fail("configurations", message))?;
+        }
+        let mut own = Specs::built_in().clone();
+        own.merge(&specs).or_else(|message| here.fail("configurations", message))?;
+        if built.specs == Specs::default() {
+            built.specs = own;
+        } else {
+            built.specs.merge(&own).or_else(|message| here.fail("configurations", message))?;
+        }
+        for path in &here.kustomization.crds {
+            let (name, bytes) =
+                self.tree.load(here.root, path).or_else(|message| here.fail("crds", message))?;
+            let more = config::read_crds(bytes, self.limits)
+                .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
+            built.specs.merge(&more).or_else(|message| here.fail("crds", message))?;
+        }
+        Ok(())
+    }
+
+    fn generate(&mut self, here: Here<'_>, built: &mut Built) -> Result<(), RenderError> {
+        let kustomization = here.kustomization;
+        let config_maps = kustomization.config_maps.iter().map(|generator| ("configMapGenerator", generator));
+        let secrets = kustomization.secrets.iter().map(|generator| ("secretGenerator", generator));
+        for (field, generator) in config_maps.chain(secrets) {
+            let mut generator = generator.clone();
+            merge_options(&mut generator.options, kustomization.generator_options.as_ref());
+            let kind = if generator.secret_type.is_some() { "SecretGenerator" } else { "ConfigMapGenerator" };
+            let origin = self.configured_by(here, kind);
+            self.absorb_generated(here, field, &generator, origin, built)?;
+        }
+        self.external_generators(here, built)
+    }
+
+    pub(super) fn absorb_generated(
+        &mut self,
+        here: Here<'_>,
+        field: &str,
+        generator: &super::kustomization::Generator,
+        origin: Option<String>,
+        built: &mut Built,
+    ) -> Result<(), RenderError> {
+        let line = here.kustomization.mark(field).line;
+        let file = &here.kustomization.file;
+        let generated = generate(generator, self.tree, here.root, file, line);
+        let mut resource = generated.or_else(|message| here.fail(field, message))?;
+        resource.origin = origin;
+        self.count(here, 1)?;
+        built.map.absorb(resource, self.kinds).or_else(|message| here.fail(field, message))
+    }
+
+    /// How `buildMetadata` describes a built-in generator or transformer.
+    pub(super) fn configured_by(&self, here: Here<'_>, kind: &str) -> Option<String> {
+        if self.metadata.is_empty() {
+            return None;
+        }
+        let file = here.kustomization.file.rsplit('/').next().unwrap_or_default();
+        let path = join(here.origin, file);
+        Some(format!("configuredIn: {path}\nconfiguredBy:\n  apiVersion: builtin\n  kind: {kind}\n"))
+    }
+
+    pub(super) fn run(&self, here: Here<'_>, steps: &[Step], built: &mut Built) -> Result<(), RenderError> {
+        for step in steps {
+            step.transformer
+                .run(&mut built.map, self.kinds)
+                .map_err(|message| RenderError::at(&here.kustomization.file, step.at, message))?;
+            let origin =
+                step.configured.clone().or_else(|| self.configured_by(here, step.transformer.kind()));
+            if let Some(origin) = origin.filter(|_| !self.metadata.is_empty()) {
+                for resource in &mut built.map.list {
+                    match resource.origin {
+                        None => resource.origin = Some(origin.clone()),
+                        Some(_) => resource.transformations.push(origin.clone()),
+                    }
+                }
+            }
+            built.map.drop_empty();
+        }
+        Ok(())
+    }
+
+    fn validate(&mut self, here: Here<'_>, built: &mut Built) -> Result<(), RenderError> {
+        let steps = self.external(here, &here.kustomization.validators, "validators")?;
+        for step in steps {
+            let before = built.map.clone();
+            self.run(here, &[step], built)?;
+            let same = before.list.iter().map(|resource| &resource.value);
+            if !same.eq(built.map.list.iter().map(|resource| &resource.value)) {
+                return here.fail("validators", "validator shouldn't modify the resource map");
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what is only for Kustomize, and puts objects into their order.
+    fn finish(&self, here: Here<'_>, mut map: ResMap) -> Result<Vec<Object>, RenderError> {
+        map.list.retain(|resource| {
+            let annotations = resource.annotations();
+            !resource.is_empty() && annotations.get(LOCAL_CONFIG).is_none_or(|local| local == "false")
+        });
+        self.order(here, &mut map)?;
+        map.list.into_iter().map(|resource| self.object(resource)).collect()
+    }
+
+    fn order(&self, here: Here<'_>, map: &mut ResMap) -> Result<(), RenderError> {
+        let default = SortOptions { order: "legacy".to_owned(), legacy: None };
+        let options = here.kustomization.sort_options.as_ref().unwrap_or(&default);
+        match (options.order.as_str(), &options.legacy) {
+            ("legacy", None) => sort::by_kind(&mut map.list, &sort::FIRST, &sort::LAST),
+            ("legacy", Some((first, last))) => sort::by_kind(&mut map.list, first, last),
+            ("fifo", None) => {}
+            ("fifo", Some(_)) => {
+                return here.fail(
+                    "sortOptions",
+                    "the field 'sortOptions.legacySortOptions' is set but the selected sort order is 'fifo', not 'legacy'",
+                );
+            }
+            _ => {
+                return here
+                    .fail("sortOptions", "the field 'sortOptions.order' must be one of [fifo, legacy]");
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&self, mut resource: Resource) -> Result<Object, RenderError> {
+        let asked = |option: &str| self.metadata.iter().any(|asked| asked == option);
+        if asked("managedByLabel") {
+            let labels = super::visit::set_entry;
+            let spec = super::specs::FieldSpec {
+                path: "metadata/labels".to_owned(),
+                create: true,
+                ..super::specs::FieldSpec::default()
+            };
+            super::visit::each(&mut resource, &spec, super::visit::Make::Mapping, &mut |value| {
+                labels(value, MANAGED_BY, MANAGER)
+            })
+            .map_err(|message| RenderError::at_file(&resource.file, message))?;
+        }
+        let mut annotations = resource.annotations();
+        annotations.retain(|key, _| {
+            !BUILD_ANNOTATIONS.contains(&key.as_str()) && key != ORIGIN && key != TRANSFORMATIONS
+        });
+        if asked("originAnnotations")
+            && let Some(origin) = &resource.origin
+        {
+            annotations.insert(ORIGIN.to_owned(), origin.clone());
+        }
+        if asked("transformerAnnotations") && !resource.transformations.is_empty() {
+            annotations.insert(TRANSFORMATIONS.to_owned(), list(&resource.transformations));
+        }
+        if resource.value.get("metadata").is_some_and(Value::is_object) {
+            resource.set_texts("annotations", annotations);
+        }
+        let Resource { value, file, line, .. } = resource;
+        let object = Object { value, file, line };
+        if object.api_version().is_empty() || object.kind().is_empty() || object.name().is_empty() {
+            let message = "the object built from here lacks apiVersion, kind or metadata.name";
+            return Err(RenderError { file: object.file, line, column: 0, message: message.to_owned() });
+        }
+        Ok(object)
+    }
+}
+
+/// Items of a list in YAML, each of them a text of several lines.
+fn list(items: &[String]) -> String {
+    let item = |text: &String| {
+        let lines = text.lines().enumerate();
+        lines.map(|(at, line)| format!("{} {line}\n", if at == 0 { "-" } else { " " })).collect::<String>()
+    };
+    items.iter().map(item).collect()
+}
+
+/// A path below another, without `.` and, where that can be, `..`.
+pub(super) fn join(base: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}

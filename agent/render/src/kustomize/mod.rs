@@ -1,0 +1,38 @@
+//! Which objects does a kustomization build?
+//!
+//! ```text
+//! kustomization.rs  the file, read               build.rs    the kustomizations below it, in order
+//! manifests.rs      objects from files           plan.rs     its transformers, in order
+//! generate.rs       ConfigMaps and Secrets       transform/  what each does
+//! references.rs     fields that name others      vars.rs     $(NAME)
+//! specs.rs          which fields (tables in specs/, more through config.rs)
+//! ```
+//!
+//! The measure is `kubectl kustomize` of kubectl 1.32, which holds Kustomize 5.5.
+
+mod build;
+mod config;
+mod fields;
+mod generate;
+mod hash;
+mod identity;
+mod kustomization;
+mod lookup;
+mod manifests;
+mod plan;
+mod plugins;
+mod references;
+mod resmap;
+mod resource;
+mod sort;
+mod specs;
+mod transform;
+mod tree;
+mod vars;
+mod visit;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use build::build;
+pub(crate) use kustomization::FILE_NAMES;

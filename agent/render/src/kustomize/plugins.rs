@@ -1,0 +1,256 @@
+//! What do the objects under `generators`, `transformers` and `validators` ask for?
+//!
+//! Those of Kustomize itself (`apiVersion: builtin`) are run; all others are programs.
+
+use std::collections::BTreeMap;
+
+use muster_yaml::{Mark, Node};
+use serde_json::Value;
+
+use super::{
+    build::{Builder, Built, Here, Step},
+    fields::{Fields, Found, Problem, node_of, problem},
+    kustomization::{
+        Patch, field_spec, generator_of, generator_options, image, replacement, replica, selector,
+    },
+    manifests,
+    resource::Resource,
+    specs::FieldSpec,
+    transform::{Subjects, Transformer},
+};
+use crate::RenderError;
+
+const BUILT_IN: &str = "builtin";
+
+impl Builder<'_> {
+    /// The objects that entries of a field name or hold.
+    fn configs(
+        &mut self,
+        here: Here<'_>,
+        entries: &[String],
+        field: &str,
+    ) -> Result<Vec<Resource>, RenderError> {
+        let mut built = Built::default();
+        let mut paths = Vec::new();
+        let file = &here.kustomization.file;
+        for entry in entries {
+            match manifests::read(file, entry.as_bytes(), self.limits) {
+                Ok(mut inline) => {
+                    let line = here.kustomization.mark(field).line;
+                    let origin = self.metadata.first().map(|_| {
+                        let name = file.rsplit('/').next().unwrap_or_default();
+                        format!("path: {}\n", super::build::join(here.origin, name))
+                    });
+                    for resource in &mut inline {
+                        resource.line = line;
+                        resource.origin.clone_from(&origin);
+                    }
+                    built.map.append_all(inline, self.kinds).or_else(|message| here.fail(field, message))?;
+                }
+                Err(problem) if entry.contains('\n') => {
+                    return here.fail(
+                        field,
+                        format!("line {} of the text here: {}", problem.at.line, problem.message),
+                    );
+                }
+                Err(_) => paths.push(entry.clone()),
+            }
+        }
+        self.resources(here, &paths, field, &mut built)?;
+        for resource in &built.map.list {
+            if resource.api_version() != BUILT_IN {
+                let message = format!(
+                    "{} is a plugin, a program of its own, which is not run while rendering; only those with \
+                     apiVersion: {BUILT_IN} are supported",
+                    resource.kind()
+                );
+                return here.fail(field, message);
+            }
+        }
+        Ok(built.map.list)
+    }
+
+    /// The transformers of `transformers` or `validators`.
+    pub(super) fn external(
+        &mut self,
+        here: Here<'_>,
+        entries: &[String],
+        field: &str,
+    ) -> Result<Vec<Step>, RenderError> {
+        let mut steps = Vec::new();
+        for config in self.configs(here, entries, field)? {
+            let at = Mark { line: config.line, column: 1 };
+            let node = node_of(&config.value, at);
+            let transformers =
+                self.transformers(here, &config, &node).map_err(|Problem { at, message }| {
+                    let message =
+                        format!("plugin {} {} fails configuration: {message}", config.kind(), config.name());
+                    RenderError { file: config.file.clone(), line: at.line, column: 0, message }
+                })?;
+            let configured = described(&config);
+            let at = here.kustomization.mark(field);
+            steps.extend(transformers.into_iter().map(|transformer| Step {
+                at,
+                transformer,
+                configured: configured.clone(),
+            }));
+        }
+        Ok(steps)
+    }
+
+    /// Runs the generators of `generators`.
+    pub(super) fn external_generators(
+        &mut self,
+        here: Here<'_>,
+        built: &mut Built,
+    ) -> Result<(), RenderError> {
+        for config in self.configs(here, &here.kustomization.generators, "generators")? {
+            let fail = |message: String| RenderError {
+                file: config.file.clone(),
+                line: config.line,
+                column: 0,
+                message,
+            };
+            let is_secret = match config.kind().as_str() {
+                "ConfigMapGenerator" => false,
+                "SecretGenerator" => true,
+                kind => {
+                    return Err(fail(format!(
+                        "{kind} is not supported under generators; ConfigMapGenerator and SecretGenerator are"
+                    )));
+                }
+            };
+            let node = node_of(&config.value, Mark { line: config.line, column: 1 });
+            let generator =
+                generator_config(&node, &config, is_secret).map_err(|problem| fail(problem.message))?;
+            self.absorb_generated(here, "generators", &generator, described(&config), built)?;
+        }
+        Ok(())
+    }
+
+    fn transformers(&self, here: Here<'_>, config: &Resource, node: &Node) -> Found<Vec<Transformer>> {
+        let mut fields = header(node)?;
+        let sources = self.sources(here);
+        let at = fields.at;
+        let said = |message: String| Problem { at, message };
+        let kind = config.kind();
+        let transformer = match kind.as_str() {
+            "NamespaceTransformer" => namespace(&mut fields, config)?,
+            "PrefixTransformer" => Transformer::Prefix(fields.string("prefix")?, specs(&mut fields)?),
+            "SuffixTransformer" => Transformer::Suffix(fields.string("suffix")?, specs(&mut fields)?),
+            "LabelTransformer" => {
+                Transformer::Labels(fields.map("labels")?.unwrap_or_default(), specs(&mut fields)?)
+            }
+            "AnnotationsTransformer" => {
+                Transformer::Annotations(fields.map("annotations")?.unwrap_or_default(), specs(&mut fields)?)
+            }
+            "ImageTagTransformer" => {
+                let image = fields.node("imageTag").map(|node| image(node, "imageTag")).transpose()?;
+                Transformer::Images(image.unwrap_or_default(), specs(&mut fields)?)
+            }
+            "ReplicaCountTransformer" => {
+                let replica = fields.node("replica").map(|node| replica(node, "replica")).transpose()?;
+                Transformer::Replicas(replica.unwrap_or_default(), specs(&mut fields)?)
+            }
+            "PatchTransformer" => {
+                Transformer::Patch(sources.patch(&patch(&mut fields, "patch")?).map_err(said)?)
+            }
+            "PatchJson6902Transformer" => sources.json6902(&patch(&mut fields, "jsonOp")?).map_err(said)?,
+            "PatchStrategicMergeTransformer" => {
+                let mut entries = fields.strings("paths")?;
+                let inline = fields.string("patches")?;
+                if !inline.is_empty() {
+                    entries.push(inline);
+                }
+                Transformer::StrategicMerge(sources.strategic(&entries).map_err(said)?)
+            }
+            "ReplacementTransformer" => {
+                let entries = fields.list("replacements", replacement)?;
+                Transformer::Replacements(sources.replacements(&entries).map_err(said)?)
+            }
+            kind => return problem(at, format!("{kind} is not supported under transformers and validators")),
+        };
+        fields.finish()?;
+        Ok(vec![transformer])
+    }
+}
+
+/// The fields of a configuration, without those that every object has.
+fn header(node: &Node) -> Found<Fields<'_>> {
+    let mut fields = Fields::of(node, "")?;
+    for field in ["apiVersion", "kind", "metadata"] {
+        fields.entry(field);
+    }
+    Ok(fields)
+}
+
+fn specs(fields: &mut Fields<'_>) -> Found<Vec<FieldSpec>> {
+    fields.list("fieldSpecs", field_spec)
+}
+
+fn namespace(fields: &mut Fields<'_>, config: &Resource) -> Found<Transformer> {
+    let at = fields.at;
+    let subjects = match fields.string("setRoleBindingSubjects")?.as_str() {
+        "" | "defaultOnly" => Subjects::Default,
+        "allServiceAccounts" => Subjects::ServiceAccounts,
+        "none" => Subjects::None,
+        other => {
+            let message = format!(
+                "invalid value \"{other}\" for setRoleBindingSubjects: must be one of \"defaultOnly\", \"none\" or \
+                 \"allServiceAccounts\""
+            );
+            return problem(at, message);
+        }
+    };
+    Ok(Transformer::Namespace {
+        namespace: config.namespace(),
+        specs: specs(fields)?,
+        unset_only: fields.boolean("unsetOnly")?,
+        subjects,
+    })
+}
+
+fn patch(fields: &mut Fields<'_>, text: &str) -> Found<Patch> {
+    let target = fields.node("target").map(|node| selector(node, "target")).transpose()?;
+    let mut options = BTreeMap::new();
+    if let Some(node) = fields.node("options") {
+        let mut inner = Fields::of(node, "options")?;
+        for option in ["allowNameChange", "allowKindChange"] {
+            options.insert(option.to_owned(), inner.boolean(option)?);
+        }
+    }
+    Ok(Patch { path: fields.string("path")?, patch: fields.string(text)?, target, options })
+}
+
+fn generator_config(
+    node: &Node,
+    config: &Resource,
+    is_secret: bool,
+) -> Found<super::kustomization::Generator> {
+    let mut fields = header(node)?;
+    let options = fields.node("options").map(|node| generator_options(node, "options")).transpose()?;
+    let mut generator = generator_of(&mut fields, is_secret, options.unwrap_or_default())?;
+    fields.finish()?;
+    if generator.name.is_empty() {
+        generator.name = config.name();
+    }
+    if generator.namespace.is_empty() {
+        generator.namespace = config.namespace();
+    }
+    Ok(generator)
+}
+
+/// How `buildMetadata` describes a transformer that is an object.
+fn described(config: &Resource) -> Option<String> {
+    let origin = config.origin.as_ref()?;
+    let path = origin.strip_prefix("path: ").unwrap_or(origin).trim_end();
+    let namespace = match config.value.pointer("/metadata/namespace").and_then(Value::as_str) {
+        Some(namespace) => format!("  namespace: {namespace}\n"),
+        None => String::new(),
+    };
+    Some(format!(
+        "configuredIn: {path}\nconfiguredBy:\n  apiVersion: builtin\n  kind: {}\n  name: {}\n{namespace}",
+        config.kind(),
+        config.name()
+    ))
+}

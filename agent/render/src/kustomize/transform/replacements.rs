@@ -1,0 +1,204 @@
+//! What is copied from one object into others?
+
+mod places;
+
+use muster_yaml::Keys;
+use serde_json::Value;
+
+use crate::{
+    kustomize::{
+        identity::{DEFAULT_NAMESPACE, Gvk, Id},
+        kustomization::{FieldOptions, ObjectSelector, Replacement, Source, Target, TargetSelector},
+        lookup::{dotted, value},
+        resmap::ResMap,
+        resource::{Resource, text_of},
+    },
+    patch::{Candidate, Selector, SelectorFields},
+};
+
+/// The field that is meant where none is named.
+const DEFAULT_FIELD: &str = "metadata.name";
+
+pub(super) fn run(map: &mut ResMap, replacements: &[Replacement]) -> Result<(), String> {
+    for replacement in replacements {
+        let (Some(source), Some(targets)) = (&replacement.source, &replacement.targets) else {
+            return Err("replacements must specify a source and at least one target".to_owned());
+        };
+        let copied = copied(map, source)?;
+        for target in targets {
+            paste(map, target, &copied)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an object is and was called, as replacements see it: they do not ask whether a kind lives in
+/// a namespace.
+fn ids(resource: &Resource) -> Vec<Id> {
+    let effective = |namespace: String| {
+        if namespace.is_empty() { DEFAULT_NAMESPACE.to_owned() } else { namespace }
+    };
+    let now = Id { gvk: resource.gvk(), name: resource.name(), namespace: effective(resource.namespace()) };
+    let mut ids = vec![now];
+    ids.extend(resource.previous_ids());
+    ids
+}
+
+fn is_selected(id: &Id, selector: &ObjectSelector) -> bool {
+    (selector.name.is_empty() || selector.name == id.name)
+        && (selector.namespace.is_empty() || selector.namespace == id.namespace)
+        && id.gvk.is_selected(&selector.gvk)
+}
+
+fn shown(selector: &ObjectSelector) -> String {
+    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+    format!("{}/{}.{}", selector.gvk, or(&selector.name, "[noName]"), or(&selector.namespace, "[noNs]"))
+}
+
+fn copied(map: &ResMap, source: &Source) -> Result<Value, String> {
+    let mut found =
+        map.list.iter().filter(|resource| ids(resource).iter().any(|id| is_selected(id, &source.object)));
+    let resource = match (found.next(), found.next()) {
+        (Some(resource), None) => resource,
+        (Some(_), Some(_)) => return Err(format!("multiple matches for selector {}", shown(&source.object))),
+        (None, _) => return Err(format!("nothing selected by {}", shown(&source.object))),
+    };
+    let path = if source.field_path.is_empty() { DEFAULT_FIELD } else { &source.field_path };
+    let found = value(&resource.value, &dotted(path))
+        .map_err(|error| format!("error looking up replacement source: {error}"))?;
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    };
+    let Some(found) = found.filter(|value| !is_empty(value)) else {
+        let object = shown(&source.object);
+        return Err(format!("fieldPath `{path}` is missing for replacement source {object}"));
+    };
+    let FieldOptions { delimiter, index, .. } = &source.options;
+    if delimiter.is_empty() {
+        return Ok(found.clone());
+    }
+    if found.is_object() || found.is_array() {
+        return Err("delimiter option can only be used with scalar nodes".to_owned());
+    }
+    let text = text_of(found);
+    let part = usize::try_from(*index).ok().and_then(|index| text.split(delimiter.as_str()).nth(index));
+    match part {
+        Some(part) => converted(found, part),
+        None => Err(format!("options.index {index} is out of bounds for the value of {path}")),
+    }
+}
+
+fn paste(map: &mut ResMap, target: &Target, copied: &Value) -> Result<(), String> {
+    let Some(select) = &target.select else {
+        return Err("target must specify resources to select".to_owned());
+    };
+    let accepts = meta_selector(select)?;
+    let rejects = target
+        .reject
+        .iter()
+        .filter(|reject| !reject.labels.is_empty() || !reject.annotations.is_empty())
+        .map(meta_selector)
+        .collect::<Result<Vec<_>, _>>()?;
+    for resource in &mut map.list {
+        let ids = ids(resource);
+        if !meta_matches(&accepts, resource) || rejects.iter().any(|reject| meta_matches(reject, resource)) {
+            continue;
+        }
+        let is_rejected = target.reject.iter().any(|reject| {
+            reject.object != ObjectSelector::default() && ids.iter().any(|id| is_selected(id, &reject.object))
+        });
+        if is_rejected || !ids.iter().any(|id| is_selected(id, &select.object)) {
+            continue;
+        }
+        paste_into(resource, target, copied)
+            .map_err(|error| format!("{} {}: {error}", resource.kind(), resource.name()))?;
+    }
+    Ok(())
+}
+
+/// The part of a selector that looks at labels and annotations.
+fn meta_selector(selector: &TargetSelector) -> Result<Selector, String> {
+    let fields = SelectorFields {
+        label_selector: selector.labels.clone(),
+        annotation_selector: selector.annotations.clone(),
+        ..SelectorFields::default()
+    };
+    Selector::new(&fields).map_err(|error| error.to_string())
+}
+
+fn meta_matches(selector: &Selector, resource: &Resource) -> bool {
+    let Gvk { group, version, kind } = &resource.gvk();
+    let labels = &resource.labels();
+    let annotations = &resource.annotations();
+    let (names, namespaces) = (["", ""], ["", ""]);
+    selector.matches(&Candidate { group, version, kind, names, namespaces, labels, annotations })
+}
+
+fn paste_into(resource: &mut Resource, target: &Target, copied: &Value) -> Result<(), String> {
+    let default = [DEFAULT_FIELD.to_owned()];
+    let paths = if target.field_paths.is_empty() { &default[..] } else { &target.field_paths };
+    for path in paths {
+        let make = target.options.create.then_some(copied);
+        let verb = if make.is_some() { "find or create" } else { "find" };
+        let missing = || format!("unable to {verb} field \"{path}\" in replacement target");
+        let found = places::find(&mut resource.value, &dotted(path), make)
+            .map_err(|error| format!("{}: {error}", missing()))?;
+        if found.is_empty() {
+            return Err(missing());
+        }
+        for place in found {
+            if let Some(value) = place.reach(&mut resource.value) {
+                set(value, &target.options, copied, place.is_new)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set(place: &mut Value, options: &FieldOptions, copied: &Value, is_new: bool) -> Result<(), String> {
+    let is_scalar = !place.is_object() && !place.is_array();
+    let mut text = text_of(copied);
+    if !options.delimiter.is_empty() {
+        if !is_scalar {
+            return Err("delimiter option can only be used with scalar nodes".to_owned());
+        }
+        let old = text_of(place);
+        let mut parts: Vec<&str> = old.split(options.delimiter.as_str()).collect();
+        match usize::try_from(options.index) {
+            Err(_) => parts.insert(0, &text),
+            Ok(index) if index >= parts.len() => parts.push(&text),
+            Ok(index) => parts[index] = &text,
+        }
+        text = parts.join(&options.delimiter);
+    }
+    *place = if !is_scalar {
+        copied.clone()
+    } else if is_new {
+        plain(&text)?
+    } else {
+        converted(place, &text)?
+    };
+    Ok(())
+}
+
+/// The text as a value of the type that is there: Kustomize puts texts in place of texts.
+fn converted(old: &Value, text: &str) -> Result<Value, String> {
+    let plain = plain(text)?;
+    let fits = match (old, &plain) {
+        (Value::String(_), _) => return Ok(Value::from(text)),
+        (Value::Null, Value::Null) | (Value::Bool(_), Value::Bool(_)) => true,
+        (Value::Number(old), Value::Number(new)) => old.is_f64() || !new.is_f64(),
+        _ => false,
+    };
+    if fits { Ok(plain) } else { Err("the value is of another type than the field it replaces".to_owned()) }
+}
+
+fn plain(text: &str) -> Result<Value, String> {
+    let value = muster_yaml::plain(text, Keys::AsKustomize).map_err(|error| error.message)?;
+    let node =
+        muster_yaml::Node { at: muster_yaml::Mark::START, value, written: muster_yaml::Written::Plain };
+    Ok(node.into_json())
+}
