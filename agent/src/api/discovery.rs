@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Api, ApiError};
-use crate::object::{GroupKind, Gvk, Resource, text};
+use crate::object::{GroupKind, Gvk, Resource, items, text};
 
 /// What has been learnt so far. Only what exists is remembered, so what was missing is asked for again.
 pub(crate) struct Discovery {
@@ -44,6 +44,22 @@ impl Discovery {
         self.resource(&Gvk { group_kind: kind.clone(), version: version.as_str().into() }).await
     }
 
+    /// Every namespaced kind, at the version the server prefers. Asked anew each time: it is asked before
+    /// something is deleted, and then it must be true.
+    pub(crate) async fn namespaced(&self) -> Result<Vec<Resource>, ApiError> {
+        let groups = self.api.get_path("/apis").await?;
+        let preferred = items(&groups, &["groups"]).iter().map(|group| {
+            (text(group, &["name"]).to_owned(), text(group, &["preferredVersion", "version"]).to_owned())
+        });
+        let mut found = Vec::new();
+        for (group, version) in std::iter::once((String::new(), "v1".to_owned())).chain(preferred) {
+            let path = versioned_path(&group, &version);
+            found.extend(resources(&group, &version, self.api.get_path(&path).await?)?);
+        }
+        found.retain(|resource| resource.namespaced);
+        Ok(found)
+    }
+
     /// Forgets a kind that turned out to be gone.
     pub(crate) fn forget(&self, gvk: &Gvk) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(gvk);
@@ -54,9 +70,7 @@ impl Discovery {
     }
 
     async fn ask(&self, group: &str, version: &str) -> Result<(), ApiError> {
-        let path =
-            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let answer = match self.api.get_path(&path).await {
+        let answer = match self.api.get_path(&versioned_path(group, version)).await {
             Ok(answer) => answer,
             Err(ApiError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
@@ -67,6 +81,10 @@ impl Discovery {
         }
         Ok(())
     }
+}
+
+fn versioned_path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
 /// Reads an `APIResourceList`. Subresources, and kinds that cannot be watched, are left out.

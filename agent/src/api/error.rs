@@ -97,7 +97,10 @@ impl ApiError {
         let seconds = header.unwrap_or(details.retry_after_seconds);
         // A minute is more than any server asks for; a wrong value must not stop the agent.
         let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.min(60)));
+        // What an object with a value of the wrong type gets, as if the server were at fault.
+        let does_not_fit = code == 500 && message.starts_with("failed to create typed patch object");
         match code {
+            500 if does_not_fit => ApiError::Rejected { code, message },
             404 => ApiError::NotFound { kind: details.kind, message },
             409 => ApiError::Conflict(message),
             410 => ApiError::Gone,
@@ -121,6 +124,9 @@ mod tests {
         assert!(ApiError::from_refusal(503, &none, b"not json").is_transient());
         assert!(!ApiError::from_refusal(422, &none, b"{}").is_transient());
         assert_eq!(ApiError::from_refusal(410, &none, b""), ApiError::Gone);
+        assert!(ApiError::from_refusal(500, &none, b"etcdserver: no leader").is_transient());
+        let untyped = br#"{"message":"failed to create typed patch object (a/b; v1, Kind=ConfigMap): ..."}"#;
+        assert!(!ApiError::from_refusal(500, &none, untyped).is_transient(), "asking again is of no use");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Steps one after the other, what is in a step a few at a time. Every answer is told at once. A failing
 //! object keeps the later objects of its app from nothing, but nothing is pruned after a failure.
+mod foreign;
 mod secrets;
 
 use std::sync::Arc;
@@ -81,12 +82,13 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// Runs a plan, telling each answer to `tell`. Ends early when cancelled.
+    /// Runs an app's plan, telling each answer to `tell`. Ends early when cancelled.
     ///
     /// # Errors
     /// What went wrong beside single objects.
     pub(crate) async fn run<F>(
         &self,
+        app: &str,
         plan: Plan,
         cancel: &CancellationToken,
         tell: impl Fn(Done) -> F + Sync,
@@ -117,7 +119,7 @@ impl Executor {
                     tell(Done::Definitions).await;
                 }
                 Step::Prune(_) if failed => return Ok(()),
-                Step::Prune(doomed) => failed |= self.prune_all(doomed, cancel, &tell).await,
+                Step::Prune(doomed) => failed |= self.prune_all(app, doomed, cancel, &tell).await,
             }
         }
         Ok(())
@@ -183,6 +185,7 @@ impl Executor {
 
     async fn prune_all<F>(
         &self,
+        app: &str,
         doomed: Vec<Doomed>,
         cancel: &CancellationToken,
         tell: &(impl Fn(Done) -> F + Sync),
@@ -194,7 +197,7 @@ impl Executor {
             if cancel.is_cancelled() {
                 return false;
             }
-            let outcome = self.prune(&doomed).await;
+            let outcome = self.prune(app, &doomed).await;
             let failed = outcome.is_err();
             tell(Done::Pruned { key: doomed.key, outcome }).await;
             failed
@@ -202,10 +205,25 @@ impl Executor {
         answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
     }
 
-    async fn prune(&self, doomed: &Doomed) -> Result<(), Problem> {
+    async fn prune(&self, app: &str, doomed: &Doomed) -> Result<(), Problem> {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut tries = 0;
         let Doomed { key, resource, uid } = doomed;
+        let refuse = |message: String| Problem { kind: Kind::Prune, place: key.to_string(), message };
+        match foreign::taken_along(&self.api, &self.discovery, app, key).await {
+            Ok(None) => {}
+            Ok(Some(other)) => {
+                return Err(refuse(format!(
+                    "It left Git and is kept, since {other} would be deleted with it and is not the app's. Delete or \
+                     move that, or put this back into Git."
+                )));
+            }
+            Err(error) => {
+                return Err(refuse(format!(
+                    "It left Git, and what it holds could not be looked through: {error}"
+                )));
+            }
+        }
         loop {
             tries += 1;
             match self.api.delete(resource, &key.namespace, &key.name, uid).await {
@@ -216,8 +234,7 @@ impl Executor {
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => {
-                    let message = format!("It left Git and could not be deleted: {error}");
-                    return Err(Problem { kind: Kind::Prune, place: key.to_string(), message });
+                    return Err(refuse(format!("It left Git and could not be deleted: {error}")));
                 }
             }
         }

@@ -102,7 +102,7 @@ impl Tasks {
                 let news = news.clone();
                 async move { news.send(input).await.unwrap_or_default() }
             };
-            let work = std::panic::AssertUnwindSafe(executor.run(plan, &cancel, tell)).catch_unwind();
+            let work = std::panic::AssertUnwindSafe(executor.run(&app, plan, &cancel, tell)).catch_unwind();
             let problem = match work.await {
                 Ok(result) => result.err(),
                 Err(_) => Some(Problem {

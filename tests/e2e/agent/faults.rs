@@ -139,3 +139,42 @@ async fn a_missing_cluster_document_prunes_nothing() {
     patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
     bench.until_config("web", "a", Some("one")).await;
 }
+
+/// A Namespace that left Git, with something of somebody else's in it.
+async fn foreign_contents(target: Target) {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shared}\n";
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("web.yaml", &app("web", "  sync: {retry: {backoff: {duration: 1s, maxDuration: 2s}}}\n")),
+        ("apps/web/a.yaml", &config_map("a", "one")),
+        ("apps/web/namespace.yaml", namespace),
+        ("apps/web/b.yaml", &config_map("b", "one").replace("{name: b}", "{name: b, namespace: shared}")),
+    ];
+    let mut bench = Bench::start(target, &files).await;
+    bench.until_config("shared", "b", Some("one")).await;
+    let foreign = json!({"metadata": {"name": "foreign"}, "data": {"key": "mine"}});
+    let foreign: ConfigMap = serde_json::from_value(foreign).unwrap();
+    bench.config_maps("shared").create(&kube::api::PostParams::default(), &foreign).await.unwrap();
+    bench.repository.remove(&["apps/web/namespace.yaml", "apps/web/b.yaml"], "Remove").unwrap();
+    bench.until_config("shared", "b", None).await;
+    bench.until_logged("ConfigMap/shared/foreign would be deleted with it").await;
+    bench.until_config("shared", "foreign", Some("mine")).await;
+    bench.config_maps("shared").delete("foreign", &kube::api::DeleteParams::default()).await.unwrap();
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(bench.target.client.clone());
+    wait::until("the Namespace gone", DEADLINE, async || {
+        namespaces.get_opt("shared").await.ok()?.is_none().then_some(())
+    })
+    .await;
+    bench.until_config("web", "a", Some("one")).await;
+}
+
+#[tokio::test]
+async fn a_namespace_with_foreign_contents_stays_on_a_simulated_cluster() {
+    foreign_contents(simulated().await).await;
+}
+
+#[tokio::test]
+async fn a_namespace_with_foreign_contents_stays_on_a_real_cluster() {
+    let Some(target) = real().await else { return };
+    foreign_contents(target).await;
+}
