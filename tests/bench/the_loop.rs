@@ -38,14 +38,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let idle = settled(|| fleet.agents["dev"].program.resident_bytes()).await;
     let hub = settled(|| fleet.hub.program.resident_bytes()).await;
 
-    println!("| | p50 | p99 | max |\n|---|---|---|---|");
-    drift(&fleet, &targets[0], arguments.drifts).await?;
-    commits(&fleet, &targets[0], arguments.commits).await?;
-
-    println!("\n| | |\n|---|---|");
+    println!("| | |\n|---|---|");
     println!("| agent, resident, one app of two objects | {:.1} MiB |", idle / MIB);
     println!("| hub, resident, three agents | {:.1} MiB |", hub / MIB);
-    many_objects(&mut fleet, &targets[0], arguments.objects).await
+    many_objects(&mut fleet, &targets[0], arguments.objects).await?;
+
+    println!("\n| | p50 | p99 | max |\n|---|---|---|---|");
+    drift(&fleet, &targets[0], arguments.drifts).await?;
+    commits(&fleet, &targets[0], arguments.commits).await
 }
 
 fn sizes() -> Result<()> {
@@ -135,7 +135,12 @@ async fn many_objects(fleet: &mut Fleet, target: &Target, count: usize) -> Resul
     println!("| agent, resident at its peak | {:.1} MiB |", peak(fleet.agents["dev"].program.pid()) / MIB);
     let hub = settled(|| fleet.hub.program.resident_bytes()).await;
     println!("| hub, resident, three agents and {count} objects | {:.1} MiB |", hub / MIB);
-    Ok(())
+    fleet.agent("dev").program.restart()?;
+    well(fleet, 2).await?;
+    let agent = settled(|| fleet.agents["dev"].program.resident_bytes()).await;
+    println!("| agent, resident, {count} objects, started again | {:.1} MiB |", agent / MIB);
+    fleet.repository.remove(&["apps/many.yaml"], "No more of them")?;
+    well(fleet, 1).await
 }
 
 /// A ConfigMap of about 1 KiB.
