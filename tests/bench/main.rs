@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints tables")]
 
+mod render;
 mod sample;
 mod the_loop;
 
@@ -35,6 +36,8 @@ struct Arguments {
 enum What {
     /// Drift to corrected, commit to applied, memory, sizes: the loop from Git to the hub
     Loop,
+    /// Kustomizations rendered by us and by `kubectl kustomize`
+    Render,
 }
 
 #[tokio::main]
@@ -42,5 +45,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     match arguments.what {
         What::Loop => the_loop::run(&arguments).await,
+        What::Render => render::run(),
     }
 }

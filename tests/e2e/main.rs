@@ -10,3 +10,4 @@ mod fleet;
 mod git;
 mod hub;
 mod kit;
+mod render;
