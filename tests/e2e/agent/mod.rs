@@ -2,6 +2,7 @@
 
 mod faults;
 mod kill;
+mod lead;
 mod loops;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,52 @@
+//! Of several agents one acts.
+
+use super::*;
+
+/// Another agent for the same cluster, with a data directory of its own.
+fn second(bench: &Bench, scratch: &Scratch) -> Agent {
+    Agent::start(Bench::options(&bench.git, &bench.target, scratch)).unwrap()
+}
+
+#[tokio::test]
+async fn another_takes_over_at_once_after_a_clean_stop_and_in_time_after_a_stall() {
+    let files =
+        [("fleet.yaml", FLEET), ("web.yaml", &app("web", "")), ("apps/web/a.yaml", &config_map("a", "one"))];
+    let mut bench = Bench::start(simulated().await, &files).await;
+    bench.until_config("web", "a", Some("one")).await;
+    let scratch = Scratch::new("second").unwrap();
+    let mut second = second(&bench, &scratch);
+    second.program.wait_for_log("Standby", DEADLINE).await.unwrap();
+    assert!(!second.program.log().contains("Read the repository"), "it has nothing to do yet");
+    // A clean stop hands the Lease over.
+    let status = bench.agent.program.terminate(Duration::from_secs(10)).await.unwrap();
+    assert!(status.success(), "{status}");
+    second.program.wait_for_log("leadership=Leading", Duration::from_secs(10)).await.unwrap();
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("one")).await;
+    // A leader that stands still for longer than the Lease counts, and goes on then, has lost it.
+    bench.agent.program.restart().unwrap();
+    bench.until_logged("Standby").await;
+    second.program.pause();
+    let leads = || bench.agent.program.log().matches("leadership=Leading").count();
+    wait::until("the first to lead again", DEADLINE, async || (leads() == 2).then_some(())).await;
+    second.program.resume();
+    let stands_by = || second.program.log().matches("Standby").count();
+    wait::until("the second to stand by again", DEADLINE, async || (stands_by() == 2).then_some(())).await;
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.until_logged("The drift is corrected").await;
+    assert_eq!(second.program.log().matches("The drift is corrected").count(), 1);
+}
+
+#[tokio::test]
+async fn a_data_directory_is_one_agents_own() {
+    let bench = Bench::start(simulated().await, &[("fleet.yaml", FLEET)]).await;
+    wait::until("the first agent at work", DEADLINE, async || {
+        bench.agent.program.log().contains("Leading").then_some(())
+    })
+    .await;
+    let mut other = second(&bench, &bench.scratch);
+    let status = other.program.wait_for_end(DEADLINE).await.unwrap();
+    assert_eq!(status.code(), Some(2));
+    assert!(other.program.log().contains("is in use by another agent"), "{}", other.program.log());
+}
