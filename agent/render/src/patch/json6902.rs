@@ -4,7 +4,7 @@
 //! there adds it, `copy` of one gives null, indexes may be negative and count from the end, and a
 //! pointer's text before its first slash does not count.
 
-use muster_yaml::{Keys, Limits};
+use muster_yaml::{Keys, Limits, Node, Part, Syntax};
 use serde_json::Value;
 
 use super::PatchError;
@@ -67,16 +67,14 @@ impl Operations {
     }
 }
 
+/// The first document of a text, which ends where it ends: a block scalar there has no last line
+/// break that is not written.
 fn first_document(text: &str, limits: &Limits) -> Result<Value, PatchError> {
-    for part in muster_yaml::parts(text.as_bytes(), limits) {
-        let node = part.and_then(|part| part.read(Keys::AsKubectl, limits));
-        match node {
-            Ok(Some(node)) => return Ok(node.into_json()),
-            Ok(None) => {}
-            Err(error) => return Err(PatchError::new(format!("the patch cannot be read: {error}"))),
-        }
+    let part = Part { text: text.into(), line: 1, syntax: Syntax::Yaml };
+    match part.read(Keys::AsKubectl, limits) {
+        Ok(node) => Ok(node.map(Node::into_json).unwrap_or_default()),
+        Err(error) => Err(PatchError::new(format!("the patch cannot be read: {error}"))),
     }
-    Ok(Value::Null)
 }
 
 fn operation(item: Value) -> Result<Operation, PatchError> {

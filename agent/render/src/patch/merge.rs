@@ -106,7 +106,7 @@ impl Merge<'_> {
             && self.tree.kind(target) != self.tree.kind(patch)
         {
             let message = format!(
-                "the patch has {} where the object has {}",
+                "wrong node kind: the patch has {} where the object has {}",
                 self.tree.kind(patch),
                 self.tree.kind(target)
             );

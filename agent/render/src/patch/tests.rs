@@ -81,6 +81,22 @@ fn scalars_keep_their_quotes() {
 }
 
 #[test]
+fn what_was_json_is_spelt_as_kustomize_prints_it() {
+    for plain in ["a", "a b", "a#b", "a:b", "-a", "1a", "a, b", "https://x/y?z", "x=[1]", "$(A)", "ä", "a'b"]
+    {
+        assert_eq!(Spelling::printed(&json!(plain)), Spelling::Plain, "{plain}");
+    }
+    for quoted in [
+        "", "5", "yes", "n", "~", "a: b", "a #b", "- a", "a:", " a", "a ", "[a", "*a", "%a", "a\nb", "1:30",
+        "0x1", "@a", "\ta",
+    ] {
+        assert_eq!(Spelling::printed(&json!(quoted)), Spelling::Quoted, "{quoted}");
+    }
+    let quoted = Spelling::mapping([("b".to_owned(), Spelling::list([Spelling::Plain, Spelling::Quoted]))]);
+    assert_eq!(Spelling::printed(&json!({"a": "x", "b": [1, "1"], "c": null})), quoted);
+}
+
+#[test]
 fn a_whole_object_can_be_deleted() {
     let mut object = pod("{}");
     assert_eq!(strategic_merge(&mut object, &json!({"$patch": "delete"})), Ok(Merged::Deleted));
@@ -89,7 +105,11 @@ fn a_whole_object_can_be_deleted() {
 #[test]
 fn mistakes_are_named_with_their_place() {
     for (target, patch, expected) in [
-        ("{a: {b: 1}}", "{a: {b: [1]}}", "spec.a.b: the patch has a list where the object has a scalar"),
+        (
+            "{a: {b: 1}}",
+            "{a: {b: [1]}}",
+            "spec.a.b: wrong node kind: the patch has a list where the object has a scalar",
+        ),
         ("{a: {b: 1}}", "{a: {$patch: remove}}", "spec.a: unknown patch strategy"),
         ("{containers: [x]}", "{containers: [{name: a}]}", "spec.containers"),
     ] {

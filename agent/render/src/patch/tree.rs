@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_yaml::Keys;
 use serde_json::Value;
 
 /// How scalars were written, where that decides what a patch makes of them; everything that is
@@ -44,6 +45,20 @@ impl Spelling {
         }
     }
 
+    /// How Kustomize writes a value that went through JSON, as an object does under a JSON patch:
+    /// strings in quotes where they would be something else without, or in a block if they have
+    /// several lines.
+    pub(crate) fn printed(value: &Value) -> Spelling {
+        match value {
+            Value::String(text) if needs_quotes(text) => Spelling::Quoted,
+            Value::Array(items) => Spelling::list(items.iter().map(Spelling::printed)),
+            Value::Object(fields) => {
+                Spelling::mapping(fields.iter().map(|(key, value)| (key.clone(), Spelling::printed(value))))
+            }
+            _ => Spelling::Plain,
+        }
+    }
+
     /// A mapping's spelling from those of its keys.
     pub(crate) fn mapping(keys: impl IntoIterator<Item = (String, Spelling)>) -> Spelling {
         let keys: BTreeMap<_, _> =
@@ -59,6 +74,40 @@ impl Spelling {
         }
         if items.is_empty() { Spelling::Plain } else { Spelling::List(items) }
     }
+}
+
+/// Whether a string is not a plain scalar of this text.
+fn needs_quotes(text: &str) -> bool {
+    let means_text = |keys| {
+        muster_yaml::plain(text, keys)
+            .is_ok_and(|value| matches!(value, muster_yaml::Value::String(found) if found == text))
+    };
+    let Some(first) = text.chars().next() else { return true };
+    let second = text.chars().nth(1);
+    let is_mark = match first {
+        '-' | '?' | ':' => second.is_none_or(char::is_whitespace),
+        first => "#,[]{}&*!|>'\"%@`".contains(first),
+    };
+    is_mark
+        || text.starts_with("---")
+        || text.starts_with("...")
+        || text.starts_with(' ')
+        || text.ends_with(' ')
+        || text.ends_with(':')
+        || text.contains(": ")
+        || text.contains(" #")
+        || text.chars().any(char::is_control)
+        || is_base_60(text)
+        || !means_text(Keys::AsKubectl)
+        || !means_text(Keys::AsKustomize)
+}
+
+/// `1:30` and the like, which YAML 1.1 takes for a number and Kustomize prints in quotes.
+fn is_base_60(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    unsigned.contains(':')
+        && unsigned.starts_with(|char: char| char.is_ascii_digit())
+        && unsigned.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'_'))
 }
 
 /// The number of a node.

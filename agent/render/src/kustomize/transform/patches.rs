@@ -84,7 +84,7 @@ impl PatchStep {
             (Content::Strategic(patches), Some(target)) => {
                 let [patch] = patches.as_slice() else {
                     return Err(
-                        "several strategic merge patches in one entry of patches cannot have a target"
+                        "Multiple strategic-merge patches in one entry of patches cannot have a target"
                             .to_owned(),
                     );
                 };
@@ -217,6 +217,6 @@ fn apply_operations(resource: &mut Resource, operations: &Operations) -> Result<
     }
     let name = format!("{} {}", resource.kind(), resource.name());
     operations.apply(&mut resource.value).map_err(|error| format!("{name}: {error}"))?;
-    resource.spelling = Spelling::Plain;
+    resource.spelling = Spelling::printed(&resource.value);
     Ok(())
 }
