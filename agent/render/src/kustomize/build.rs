@@ -16,7 +16,7 @@ use super::{
     fields::Problem,
     generate::{generate, merge_options},
     identity::Kinds,
-    kustomization::{FILE_NAMES, Kustomization, SortOptions},
+    kustomization::{BUILT_IN_VERSION, FILE_NAMES, Kustomization, SortOptions},
     manifests,
     plan::{self, Sources},
     references,
@@ -140,15 +140,15 @@ fn openapi(
     kustomization: &Kustomization,
     limits: &Limits,
 ) -> Result<Option<Schema>, RenderError> {
-    if kustomization.openapi.is_empty() {
+    if !kustomization.names_schema() {
         return Ok(None);
     }
     let mark = kustomization.mark("openapi");
     let fail = |message: String| RenderError::at(&kustomization.file, mark, message);
     let Some(path) = kustomization.openapi.get("path") else {
-        return Err(fail(
-            "openapi: only path is supported, not version; commit the schema and name it".to_owned(),
-        ));
+        return Err(fail(format!(
+            "openapi: the only version there is is {BUILT_IN_VERSION}; name a file under path"
+        )));
     };
     let (name, bytes) = tree.load(root, path).map_err(fail)?;
     let node = super::kustomization::first_document(bytes, limits);
@@ -255,7 +255,7 @@ impl Builder<'_> {
             return here.fail(field, message);
         }
         let kustomization = find(self.tree, &root, self.limits)?;
-        if !kustomization.openapi.is_empty() {
+        if kustomization.names_schema() {
             let message = "openapi is only supported in the kustomization that is built, not in its bases";
             return Err(RenderError::at(&kustomization.file, kustomization.mark("openapi"), message));
         }
@@ -296,11 +296,13 @@ impl Builder<'_> {
                 .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
             specs.merge(&more).or_else(|message| here.fail("configurations", message))?;
         }
-        let mut own = Specs::built_in().clone();
-        own.merge(&specs).or_else(|message| here.fail("configurations", message))?;
-        if built.specs == Specs::default() {
-            built.specs = own;
+        let is_first = built.specs == Specs::default();
+        if is_first && here.kustomization.configurations.is_empty() {
+            built.specs = Specs::built_in().clone();
         } else {
+            // A spec for all kinds is lost behind one for some kinds, so the order of merging counts.
+            let mut own = Specs::built_in().clone();
+            own.merge(&specs).or_else(|message| here.fail("configurations", message))?;
             built.specs.merge(&own).or_else(|message| here.fail("configurations", message))?;
         }
         for path in &here.kustomization.crds {

@@ -125,8 +125,11 @@ impl<'n> Fields<'n> {
         entries.iter().map(pair).collect::<Found<_>>().map(Some)
     }
 
-    /// Refuses fields that nobody took.
+    /// Refuses fields that nobody took, unless the mapping is one of [`node_of`].
     pub(crate) fn finish(self) -> Found<()> {
+        if self.at.column == 0 {
+            return Ok(());
+        }
         match self.entries.iter().find(|(_, taken)| !taken) {
             None => Ok(()),
             Some((entry, _)) => problem(entry.at, format!("unknown field \"{}{}\"", self.path, entry.key)),
@@ -143,19 +146,22 @@ pub(crate) fn string(node: &Node, path: &str) -> Found<String> {
     }
 }
 
-/// A JSON value as a node whose parts all stand at one place.
-pub(crate) fn node_of(value: &serde_json::Value, at: Mark) -> Node {
+/// A JSON value as a node whose parts all stand in one line. This is how Kustomize reads what is not
+/// the kustomization itself (replacements in files, transformers that are objects), where it passes
+/// over fields that it does not know.
+pub(crate) fn node_of(value: &serde_json::Value, line: usize) -> Node {
     use serde_json::Value as Json;
+    let at = Mark { line, column: 0 };
     let value = match value {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(number) => Value::Number(number.clone()),
         Json::String(text) => Value::String(text.clone()),
-        Json::Array(items) => Value::Sequence(items.iter().map(|item| node_of(item, at)).collect()),
+        Json::Array(items) => Value::Sequence(items.iter().map(|item| node_of(item, line)).collect()),
         Json::Object(fields) => Value::Mapping(
             fields
                 .iter()
-                .map(|(key, value)| Entry { at, key: key.clone(), value: node_of(value, at) })
+                .map(|(key, value)| Entry { at, key: key.clone(), value: node_of(value, line) })
                 .collect(),
         ),
     };

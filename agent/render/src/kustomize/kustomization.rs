@@ -24,6 +24,9 @@ use crate::{Limits, patch::SelectorFields};
 /// The names a kustomization may have.
 pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// The version of the schema that Kustomize has in it.
+pub(crate) const BUILT_IN_VERSION: &str = "v1.21.2";
+
 const KUSTOMIZATION: &str = "Kustomization";
 const COMPONENT: &str = "Component";
 
@@ -194,6 +197,11 @@ impl Kustomization {
     /// Where a field stands, else where the file begins.
     pub(crate) fn mark(&self, field: &str) -> Mark {
         self.marks.get(&field.to_ascii_lowercase()).copied().unwrap_or(Mark::START)
+    }
+
+    /// Whether it asks for another schema than the built-in one.
+    pub(crate) fn names_schema(&self) -> bool {
+        self.openapi.iter().any(|(key, value)| key != "version" || value != BUILT_IN_VERSION)
     }
 
     fn check(&self, node: &Node) -> Found<()> {

@@ -2,7 +2,7 @@
 
 use super::{
     build::Step,
-    fields::{Fields, Problem},
+    fields::{Problem, node_of},
     kustomization::{Kustomization, Patch, Replacement, first_document, replacement},
     specs::{FieldSpec, Specs, merge_all, merge_one},
     transform::{PatchStep, Subjects, Transformer, json6902, strategic},
@@ -180,16 +180,15 @@ impl<'f> Sources<'f> {
             let Some(node) = first_document(bytes, self.limits).map_err(shown)? else {
                 return Err(format!("{name}: the file holds no replacement"));
             };
+            let line = node.at.line;
+            let node = node_of(&node.into_json(), line);
             match &node.value {
                 muster_yaml::Value::Sequence(items) => {
                     for item in items {
                         replacements.push(replacement(item, "replacement").map_err(shown)?);
                     }
                 }
-                _ => {
-                    Fields::of(&node, "").map_err(shown)?;
-                    replacements.push(replacement(&node, "").map_err(shown)?);
-                }
+                _ => replacements.push(replacement(&node, "replacement").map_err(shown)?),
             }
         }
         Ok(replacements)

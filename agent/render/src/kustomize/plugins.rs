@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Mark, Node};
-use serde_json::Value;
+use muster_yaml::Node;
+use serde_json::{Value, json};
 
 use super::{
     build::{Builder, Built, Here, Step},
@@ -18,7 +18,7 @@ use super::{
     specs::FieldSpec,
     transform::{Subjects, Transformer},
 };
-use crate::RenderError;
+use crate::{RenderError, patch::Spelling};
 
 const BUILT_IN: &str = "builtin";
 
@@ -79,8 +79,7 @@ impl Builder<'_> {
     ) -> Result<Vec<Step>, RenderError> {
         let mut steps = Vec::new();
         for config in self.configs(here, entries, field)? {
-            let at = Mark { line: config.line, column: 1 };
-            let node = node_of(&config.value, at);
+            let node = node_of(&config.value, config.line);
             let transformers =
                 self.transformers(here, &config, &node).map_err(|Problem { at, message }| {
                     let message =
@@ -111,16 +110,23 @@ impl Builder<'_> {
                 column: 0,
                 message,
             };
+            if config.kind() == "IAMPolicyGenerator" {
+                let mut account = service_account(&config).map_err(|problem| fail(problem.message))?;
+                account.origin = described(&config);
+                built.map.absorb(account, self.kinds).or_else(|message| here.fail("generators", message))?;
+                continue;
+            }
             let is_secret = match config.kind().as_str() {
                 "ConfigMapGenerator" => false,
                 "SecretGenerator" => true,
                 kind => {
                     return Err(fail(format!(
-                        "{kind} is not supported under generators; ConfigMapGenerator and SecretGenerator are"
+                        "{kind} is not supported under generators; ConfigMapGenerator, SecretGenerator and \
+                         IAMPolicyGenerator are"
                     )));
                 }
             };
-            let node = node_of(&config.value, Mark { line: config.line, column: 1 });
+            let node = node_of(&config.value, config.line);
             let generator =
                 generator_config(&node, &config, is_secret).map_err(|problem| fail(problem.message))?;
             self.absorb_generated(here, "generators", &generator, described(&config), built)?;
@@ -136,8 +142,14 @@ impl Builder<'_> {
         let kind = config.kind();
         let transformer = match kind.as_str() {
             "NamespaceTransformer" => namespace(&mut fields, config)?,
-            "PrefixTransformer" => Transformer::Prefix(fields.string("prefix")?, specs(&mut fields)?),
-            "SuffixTransformer" => Transformer::Suffix(fields.string("suffix")?, specs(&mut fields)?),
+            "PrefixTransformer" => Transformer::Prefix(fields.string("prefix")?, some_specs(&mut fields)?),
+            "SuffixTransformer" => Transformer::Suffix(fields.string("suffix")?, some_specs(&mut fields)?),
+            "PrefixSuffixTransformer" => {
+                let specs = some_specs(&mut fields)?;
+                let prefix = Transformer::Prefix(fields.string("prefix")?, specs.clone());
+                return Ok(vec![prefix, Transformer::Suffix(fields.string("suffix")?, specs)]);
+            }
+            "HashTransformer" => Transformer::Hashes,
             "LabelTransformer" => {
                 Transformer::Labels(fields.map("labels")?.unwrap_or_default(), specs(&mut fields)?)
             }
@@ -170,7 +182,7 @@ impl Builder<'_> {
             }
             kind => return problem(at, format!("{kind} is not supported under transformers and validators")),
         };
-        fields.finish()?;
+        // Fields that it does not know are nothing to Kustomize here.
         Ok(vec![transformer])
     }
 }
@@ -186,6 +198,14 @@ fn header(node: &Node) -> Found<Fields<'_>> {
 
 fn specs(fields: &mut Fields<'_>) -> Found<Vec<FieldSpec>> {
     fields.list("fieldSpecs", field_spec)
+}
+
+fn some_specs(fields: &mut Fields<'_>) -> Found<Vec<FieldSpec>> {
+    let at = fields.at;
+    if fields.node("fieldSpecs").is_none() {
+        return problem(at, "fieldSpecs is not expected to be nil");
+    }
+    specs(fields)
 }
 
 fn namespace(fields: &mut Fields<'_>, config: &Resource) -> Found<Transformer> {
@@ -230,7 +250,6 @@ fn generator_config(
     let mut fields = header(node)?;
     let options = fields.node("options").map(|node| generator_options(node, "options")).transpose()?;
     let mut generator = generator_of(&mut fields, is_secret, options.unwrap_or_default())?;
-    fields.finish()?;
     if generator.name.is_empty() {
         generator.name = config.name();
     }
@@ -238,6 +257,35 @@ fn generator_config(
         generator.namespace = config.namespace();
     }
     Ok(generator)
+}
+
+/// The service account of an `IAMPolicyGenerator`, for the one cloud it knows.
+fn service_account(config: &Resource) -> Found<Resource> {
+    let node = node_of(&config.value, config.line);
+    let mut fields = header(&node)?;
+    let at = fields.at;
+    let cloud = fields.string("cloud")?;
+    if cloud != "gke" {
+        return problem(at, format!("cloud provider {cloud} not supported yet"));
+    }
+    let project = fields.string("projectId")?;
+    let mut inner = |field: &str, key: &str| match fields.node(field) {
+        Some(node) => Fields::of(node, field)?.string(key),
+        None => Ok(String::new()),
+    };
+    let (google, project_there) = (inner("serviceAccount", "name")?, inner("serviceAccount", "projectId")?);
+    let (name, namespace) = (inner("kubernetesService", "name")?, inner("kubernetesService", "namespace")?);
+    let project = if project_there.is_empty() { project } else { project_there };
+    let key = "iam.gke.io/gcp-service-account";
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"annotations": {key: format!("{google}@{project}.iam.gserviceaccount.com")}, "name": name},
+    });
+    if !namespace.is_empty() {
+        object["metadata"]["namespace"] = Value::String(namespace);
+    }
+    Ok(Resource::new(object, Spelling::Plain, &config.file, config.line))
 }
 
 /// How `buildMetadata` describes a transformer that is an object.

@@ -32,12 +32,12 @@ struct Names {
 /// Puts the present names in place of former ones, in all fields of the tables.
 pub(crate) fn fix(map: &mut ResMap, tables: &[NameReference], kinds: Kinds<'_>) -> Result<(), String> {
     let names = Names::of(map, kinds);
-    if names.by_previous.is_empty() {
-        return Ok(());
-    }
     for (at, resource) in map.list.iter_mut().enumerate() {
         let original = resource.original_id(kinds).gvk;
         let allowed = subject_namespaces(resource)?;
+        if names.by_previous.is_empty() {
+            continue;
+        }
         for table in tables {
             for spec in table.referrers.iter().filter(|spec| original.is_selected(&spec.gvk)) {
                 let role = role_of(resource, &spec.path);

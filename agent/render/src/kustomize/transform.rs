@@ -48,6 +48,8 @@ pub(crate) enum Transformer {
     Images(Image, Vec<FieldSpec>),
     /// `replacements`.
     Replacements(Vec<Replacement>),
+    /// The suffixes of generated names, before their time.
+    Hashes,
 }
 
 impl Transformer {
@@ -65,6 +67,7 @@ impl Transformer {
             Transformer::Replicas(..) => "ReplicaCountTransformer",
             Transformer::Images(..) => "ImageTagTransformer",
             Transformer::Replacements(_) => "ReplacementTransformer",
+            Transformer::Hashes => "HashTransformer",
         }
     }
 
@@ -82,6 +85,7 @@ impl Transformer {
             Transformer::Replicas(..) => "replicas",
             Transformer::Images(..) => "images",
             Transformer::Replacements(_) => "replacements",
+            Transformer::Hashes => "transformers",
         }
     }
 
@@ -96,6 +100,7 @@ impl Transformer {
             Transformer::Namespace { namespace, specs, unset_only, subjects } => {
                 namespace::run(map, namespace, specs, *unset_only, *subjects, kinds)
             }
+            Transformer::Prefix(text, _) | Transformer::Suffix(text, _) if text.is_empty() => Ok(()),
             Transformer::Prefix(prefix, specs) => rename(
                 map,
                 specs,
@@ -116,6 +121,10 @@ impl Transformer {
             Transformer::Replicas(replica, specs) => replicas(map, replica, specs, kinds),
             Transformer::Images(image, specs) => images::run(map, image, specs),
             Transformer::Replacements(replacements) => replacements::run(map, replacements),
+            Transformer::Hashes => {
+                hashes(map, kinds);
+                Ok(())
+            }
         }
     }
 }
