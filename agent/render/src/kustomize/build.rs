@@ -395,6 +395,9 @@ impl Builder<'_> {
             let annotations = resource.annotations();
             !resource.is_empty() && annotations.get(LOCAL_CONFIG).is_none_or(|local| local == "false")
         });
+        if let Err(message) = map.check_unique(self.kinds) {
+            return here.fail("resources", message);
+        }
         self.order(here, &mut map)?;
         map.list.into_iter().map(|resource| self.object(resource)).collect()
     }
