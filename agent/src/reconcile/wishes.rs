@@ -64,8 +64,8 @@ impl Core {
             app.problems = vec![Problem {
                 kind: Kind::Document,
                 place: String::new(),
-                message: "No readable App document selects this cluster, but some documents cannot be read: \
-                          the app stays as it is until they can."
+                message: "Not all documents can be read, so it is not known whether this cluster still runs the app: \
+                          it stays as it is until they can."
                     .to_owned(),
             }];
             self.to_report.insert(name.to_owned());

@@ -97,7 +97,11 @@ impl Watcher {
         loop {
             let page = self.api.page(&self.resource, "", APP_LABEL, &next).await.map_err(failed)?;
             for item in page.items {
-                let body = parse(&item).map_err(failed)?;
+                // Nested deeper than anything sensible: left out, or it would keep all others from being seen.
+                let Ok(body) = parse(&item) else {
+                    tracing::warn!(kind = %self.resource.gvk, "An object cannot be read and is left out.");
+                    continue;
+                };
                 self.send(Event::Exists(Box::new(Observation::of(&self.resource, body)))).await?;
             }
             if page.next.is_empty() {
@@ -153,7 +157,9 @@ impl Watcher {
                         Name::Bookmark => {}
                     }
                 }
-                Err(error) => return Err(Stop::Failed(error, None)),
+                Err(error) => {
+                    tracing::warn!(kind = %self.resource.gvk, %error, "News of an object cannot be read.");
+                }
             }
         }
     }

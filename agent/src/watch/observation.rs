@@ -1,13 +1,15 @@
 //! What is kept of an object seen in the cluster?
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
+use muster_wire::v1::HealthStatus;
 use serde_json::Value;
 
 use crate::APP_LABEL;
 use crate::applyset::PART_OF;
 use crate::drift::our_fields;
 use crate::health::{self, Health};
-use crate::object::{ObjectKey, Resource, text};
+use crate::object::{GroupKind, ObjectKey, Resource, text};
 
 /// One object as the server gave it. The body goes as soon as it has been compared.
 #[derive(Clone, Debug)]
@@ -51,11 +53,19 @@ impl Observation {
                 part_of: label(PART_OF).into(),
                 applied_by_us: our_fields(&body).is_some(),
                 deleting: !meta("deletionTimestamp").is_empty(),
-                health: health::of(kind, &body),
+                health: judge(kind, &body),
             },
             body,
         }
     }
+}
+
+/// An object so odd that judging it fails is that object's problem, not its watch's.
+fn judge(kind: &GroupKind, body: &Value) -> Health {
+    catch_unwind(|| health::of(kind, body)).unwrap_or_else(|_| Health {
+        status: HealthStatus::Unspecified,
+        message: "Its health could not be judged: the agent failed on it.".to_owned(),
+    })
 }
 
 #[cfg(test)]
