@@ -87,6 +87,8 @@ fn recorded_results_are_still_those_of_kubectl() {
             record(case, theirs);
         }
         match recorded(case) {
+            // The words of a refusal may hold addresses of memory.
+            Some(Outcome::Refused(_)) if matches!(theirs, Outcome::Refused(_)) => {}
             Some(recorded) if recorded == *theirs => {}
             Some(_) => wrong.push(format!("{}: kubectl says something else than was recorded", case.name)),
             None => wrong.push(format!("{}: nothing is recorded", case.name)),
