@@ -3,4 +3,5 @@
 
 mod exercise;
 mod faults;
+mod manifests;
 mod view;
