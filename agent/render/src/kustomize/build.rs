@@ -449,6 +449,13 @@ impl Builder<'_> {
         if asked("transformerAnnotations") && !resource.transformations.is_empty() {
             annotations.insert(TRANSFORMATIONS.to_owned(), list(&resource.transformations));
         }
+        let checked = annotations.keys().try_for_each(|key| super::visit::check_key(key));
+        checked.map_err(|message| RenderError {
+            file: resource.file.clone(),
+            line: resource.line,
+            column: 0,
+            message: format!("annotations: {message}"),
+        })?;
         if resource.value.get("metadata").is_some_and(Value::is_object) {
             resource.set_texts("annotations", annotations);
         }

@@ -9,6 +9,7 @@ use super::{
     kustomization::{Generator, GeneratorOptions},
     resource::Resource,
     tree::Tree,
+    visit::check_key,
 };
 use crate::patch::Spelling;
 
@@ -45,6 +46,7 @@ pub(crate) fn generate(
         return Err("a configmap must have a name".to_owned());
     }
     let data = load(generator, tree, root)?;
+    data.keys().try_for_each(|key| check_key(key))?;
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), Value::from(generator.name.as_str()));
     if !generator.namespace.is_empty() {
@@ -53,6 +55,7 @@ pub(crate) fn generate(
     let options = &generator.options;
     for (field, texts) in [("labels", &options.labels), ("annotations", &options.annotations)] {
         if let Some(texts) = texts.as_ref().filter(|texts| !texts.is_empty()) {
+            texts.keys().try_for_each(|key| check_key(key))?;
             let texts = texts.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
             metadata.insert(field.to_owned(), Value::Object(texts));
         }

@@ -24,6 +24,7 @@ mod plugins;
 mod references;
 mod resmap;
 mod resource;
+mod shared;
 mod sort;
 mod specs;
 mod transform;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Node, Written};
+use muster_yaml::{Keys, Node, Written};
 use serde_json::{Map, Value};
 
-use super::identity::{Gvk, Id, Kinds};
+use super::{
+    identity::{Gvk, Id, Kinds},
+    shared::Shared,
+};
 use crate::patch::Spelling;
 
 /// What a generated object does with one of the same name.
@@ -74,6 +77,8 @@ pub(crate) struct Resource {
     pub(crate) origin: Option<String>,
     /// The transformers it went through, for `buildMetadata`.
     pub(crate) transformations: Vec<String>,
+    /// Fields that change together.
+    pub(crate) shared: Shared,
 }
 
 /// A value and its spelling from a node.
@@ -124,9 +129,16 @@ fn written(value: &Value, spelling: Option<&Spelling>) -> String {
         (Value::Null, Some(Spelling::Empty)) => String::new(),
         (Value::Null, Some(Spelling::Text(text))) => text.clone(),
         (Value::Null, _) => "null".to_owned(),
-        (value, Some(Spelling::Text(text))) if !value.is_string() => text.clone(),
+        // A date is a string that was written in another way; any other string was put there since.
+        (Value::String(value), Some(Spelling::Text(text))) if !stands_for(text, value) => value.clone(),
+        (_, Some(Spelling::Text(text))) => text.clone(),
         _ => text_of(value),
     }
+}
+
+fn stands_for(text: &str, value: &str) -> bool {
+    muster_yaml::plain(text, Keys::AsKustomize)
+        .is_ok_and(|plain| matches!(plain, muster_yaml::Value::String(plain) if plain == value))
 }
 
 impl Resource {
@@ -145,6 +157,7 @@ impl Resource {
             vars: Vec::new(),
             origin: None,
             transformations: Vec::new(),
+            shared: Shared::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
     kustomization::{Image, Replacement, Replica},
     resmap::ResMap,
     resource::{Resource, text_of},
+    shared,
     specs::FieldSpec,
     visit::{Make, each, set_entry, set_scalar},
 };
@@ -91,6 +92,14 @@ impl Transformer {
 
     /// Runs it.
     pub(crate) fn run(&self, map: &mut ResMap, kinds: Kinds<'_>) -> Result<(), String> {
+        self.run_alone(map, kinds)?;
+        for resource in &mut map.list {
+            resource.shared.settle(&mut resource.value);
+        }
+        Ok(())
+    }
+
+    fn run_alone(&self, map: &mut ResMap, kinds: Kinds<'_>) -> Result<(), String> {
         match self {
             Transformer::StrategicMerge(patches) => patches::run_strategic(map, patches, kinds),
             Transformer::Patch(step) => step.run(map, kinds),
@@ -167,9 +176,16 @@ fn rename(
 fn entries(map: &mut ResMap, pairs: &BTreeMap<String, String>, specs: &[FieldSpec]) -> Result<(), String> {
     for resource in &mut map.list {
         for (key, text) in pairs {
+            let mut added = Vec::new();
             for spec in specs {
+                let before = shared::places(&resource.value, &spec.path, key);
                 each(resource, spec, Make::Mapping, &mut |value| set_entry(value, key, text))?;
+                let mut places = shared::places(&resource.value, &spec.path, key);
+                places.retain(|place| !before.contains(place));
+                added.extend(places);
             }
+            resource.shared.settle(&mut resource.value);
+            resource.shared.note(Value::from(text.as_str()), added);
         }
     }
     Ok(())

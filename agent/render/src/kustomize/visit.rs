@@ -1,5 +1,6 @@
 //! Where in an object is the field that a spec means?
 
+use muster_yaml::Keys;
 use serde_json::{Map, Value};
 
 use super::{identity::Gvk, resource::Resource, specs::FieldSpec};
@@ -123,10 +124,23 @@ pub(crate) fn set_scalar(place: &mut Value, new: Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses keys that Kustomize adds without quotes, and then cannot read again: `123`, `true`.
+pub(crate) fn check_key(key: &str) -> Result<(), String> {
+    match muster_yaml::plain(key, Keys::AsKustomize) {
+        Ok(muster_yaml::Value::String(text)) if text == key => Ok(()),
+        _ => {
+            Err(format!("the key '{key}' is not a string to YAML, which Kustomize cannot handle; rename it"))
+        }
+    }
+}
+
 /// Sets a key of a mapping to a text. Nothing happens to a null.
 pub(crate) fn set_entry(place: &mut Value, key: &str, text: &str) -> Result<(), String> {
     match place {
         Value::Object(fields) => {
+            if !fields.contains_key(key) {
+                check_key(key)?;
+            }
             fields.insert(key.to_owned(), Value::from(text));
             Ok(())
         }

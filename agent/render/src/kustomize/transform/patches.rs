@@ -218,5 +218,6 @@ fn apply_operations(resource: &mut Resource, operations: &Operations) -> Result<
     let name = format!("{} {}", resource.kind(), resource.name());
     operations.apply(&mut resource.value).map_err(|error| format!("{name}: {error}"))?;
     resource.spelling = Spelling::printed(&resource.value);
+    resource.shared.forget();
     Ok(())
 }

@@ -1,0 +1,139 @@
+//! Which fields of an object does Kustomize keep as one?
+//!
+//! A label that Kustomize adds in several places of an object (its metadata, its selector, its
+//! template) is one node there, put into each. Whoever changes one of them later, an overlay with
+//! another value or a patch of the metadata alone, changes all of them; places that had the label
+//! before are not among them. `kubectl kustomize` prints what comes of it, so it is done here too.
+
+use serde_json::Value;
+
+use super::visit::split_path;
+
+/// A step on the way to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The way from the top of an object to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    value: Value,
+    places: Vec<Place>,
+}
+
+/// The fields of one object that are one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Shared {
+    groups: Vec<Group>,
+}
+
+impl Shared {
+    /// Notes that the value was put into all these places.
+    pub(crate) fn note(&mut self, value: Value, places: Vec<Place>) {
+        if places.len() > 1 {
+            self.groups.push(Group { value, places });
+        }
+    }
+
+    /// The object was written and read again: every field is its own.
+    pub(crate) fn forget(&mut self) {
+        self.groups.clear();
+    }
+
+    /// Gives a change of one field to the others it is one with.
+    pub(crate) fn settle(&mut self, object: &mut Value) {
+        for group in &mut self.groups {
+            let mut changed = None;
+            group.places.retain(|place| match place.find(object) {
+                Some(found) if !found.is_object() && !found.is_array() => {
+                    if *found != group.value && changed.is_none() {
+                        changed = Some(found.clone());
+                    }
+                    true
+                }
+                _ => false,
+            });
+            if let Some(changed) = changed {
+                for place in &group.places {
+                    if let Some(found) = place.find(object) {
+                        found.clone_from(&changed);
+                    }
+                }
+                group.value = changed;
+            }
+        }
+        self.groups.retain(|group| group.places.len() > 1);
+    }
+}
+
+impl Place {
+    fn find<'v>(&self, object: &'v mut Value) -> Option<&'v mut Value> {
+        self.0.iter().try_fold(object, |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Index(index) => value.get_mut(index),
+        })
+    }
+}
+
+/// The places of `key` in the mappings that a path of a field means, as far as they are there.
+pub(crate) fn places(object: &Value, path: &str, key: &str) -> Vec<Place> {
+    let mut found = Vec::new();
+    let path = split_path(path, '/');
+    walk(object, &path, key, &mut Vec::new(), &mut found);
+    found
+}
+
+fn walk(value: &Value, path: &[String], key: &str, way: &mut Vec<Step>, found: &mut Vec<Place>) {
+    match (path.split_first(), value) {
+        (_, Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                way.push(Step::Index(index));
+                walk(item, path, key, way, found);
+                way.pop();
+            }
+        }
+        (None, Value::Object(fields)) => {
+            if fields.contains_key(key) {
+                way.push(Step::Key(key.to_owned()));
+                found.push(Place(way.clone()));
+                way.pop();
+            }
+        }
+        (Some((name, rest)), Value::Object(fields)) => {
+            let name = name.strip_suffix("[]").unwrap_or(name);
+            if let Some(next) = fields.get(name) {
+                way.push(Step::Key(name.to_owned()));
+                walk(next, rest, key, way, found);
+                way.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_of_one_is_a_change_of_all() {
+        let mut object = json!({"a": {"l": "1"}, "b": [{"c": {"l": "1"}}], "d": {"l": "1"}});
+        let mut shared = Shared::default();
+        let mut all = places(&object, "a", "l");
+        all.extend(places(&object, "b[]/c", "l"));
+        shared.note(json!("1"), all);
+        object["b"][0]["c"]["l"] = json!("2");
+        shared.settle(&mut object);
+        assert_eq!(object, json!({"a": {"l": "2"}, "b": [{"c": {"l": "2"}}], "d": {"l": "1"}}));
+        object["a"] = json!({});
+        shared.settle(&mut object);
+        assert_eq!(shared, Shared::default());
+    }
+}
