@@ -3,8 +3,6 @@
 //! TCP and TLS are done here and handed to gRPC ready made, so that what stands in the way is known for
 //! what it is, and one identity is used for exactly one connection.
 
-mod once;
-
 use std::{sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore, client::WantsClientCert, pki_types::ServerName};
@@ -16,13 +14,13 @@ use tonic::{
 };
 use tower::service_fn;
 
-pub(super) use self::once::Refusal;
-use self::once::once;
 use super::{
     identity::Identity,
     pin::{Fingerprint, PinnedCa},
     problem::Problem,
 };
+pub(super) use muster_wire::once::Refusal;
+use muster_wire::once::once;
 
 /// Longest time for TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,8 +3,6 @@
 //! TCP and TLS are done here and handed to gRPC ready made, so that "no such host", "wrong CA" and
 //! "your certificate expired" are told apart before gRPC turns them all into "transport error".
 
-mod once;
-
 use std::{error::Error as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -17,9 +15,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-pub(crate) use self::once::Refusal;
-use self::once::once;
 use crate::{config::Config, failure::Failure, text::age};
+pub(crate) use muster_wire::once::Refusal;
+use muster_wire::once::once;
 
 /// A quiet connection is asked for a sign of life this often, and given up without one.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

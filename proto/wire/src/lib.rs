@@ -9,6 +9,8 @@
 //! neither hub nor agent.
 #![forbid(unsafe_code)]
 
+pub mod once;
+
 /// Messages, clients and servers of package `muster.v1`.
 #[allow(
     missing_docs,

@@ -1,4 +1,5 @@
-//! A connection that is handed over once, and why it broke.
+//! How does a client learn why the hub ended its connection? By making the TLS connection itself, handing it to
+//! gRPC once, and noting how it ends.
 
 use std::{
     io,
@@ -23,11 +24,11 @@ const READS_FOR_REASON_MAX: usize = 16;
 /// lost. In TLS 1.3 a server looks at the client's certificate when the client has long gone on, so its
 /// refusal comes at any time.
 #[derive(Clone, Debug, Default)]
-pub(in crate::hub) struct Refusal(Arc<OnceLock<AlertDescription>>);
+pub struct Refusal(Arc<OnceLock<AlertDescription>>);
 
 impl Refusal {
     /// The alert with which the other side ended TLS, if it did.
-    pub(in crate::hub) fn alert(&self) -> Option<AlertDescription> {
+    pub fn alert(&self) -> Option<AlertDescription> {
         self.0.get().copied()
     }
 
@@ -41,7 +42,7 @@ impl Refusal {
 }
 
 /// A TLS connection that notes how it ends.
-pub(super) struct Witness {
+pub struct Witness {
     stream: TlsStream<TcpStream>,
     refusal: Refusal,
     /// The failure to write that is not told yet.
@@ -114,7 +115,7 @@ impl AsyncWrite for Witness {
 }
 
 /// The connection for the first call, an error for each further one: gRPC may not connect by itself.
-pub(super) fn once(
+pub fn once(
     stream: TlsStream<TcpStream>,
     refusal: &Refusal,
 ) -> impl FnMut() -> io::Result<TokioIo<Witness>> + use<> {
