@@ -35,6 +35,39 @@ fn piece() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+fn kustomization_piece() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "resources: [a.yaml]\n",
+        "resources: [b]\n",
+        "resources: [a.yaml, b]\n",
+        "namePrefix: x-\n",
+        "nameSuffix: $(V)\n",
+        "namespace: n\n",
+        "commonLabels: {a: b}\n",
+        "labels: [{pairs: {a: b}, includeSelectors: true, fields: [{path: data/x/y, create: true}]}]\n",
+        "commonAnnotations: {c: d}\n",
+        "configMapGenerator: [{name: g, files: [a.yaml], envs: [a.yaml]}]\n",
+        "configMapGenerator: [{name: c, behavior: merge, literals: [x=z]}]\n",
+        "secretGenerator: [{name: s, literals: [p=q], type: \"\"}]\n",
+        "patches: [{path: a.yaml}]\n",
+        "patches: [{path: a.yaml, target: {name: .*}}]\n",
+        "patches: [{patch: \"[{op: add, path: /data/-, value: 1}]\", target: {}}]\n",
+        "patchesStrategicMerge: [a.yaml]\n",
+        "images: [{name: b, newTag: c}]\n",
+        "replicas: [{name: c, count: 3}]\n",
+        "replacements: [{source: {kind: ConfigMap, fieldPath: data}, targets: [{select: {}, fieldPaths: [a.*.0, '[b=c].d'], options: {create: true, delimiter: x, index: 2}}]}]\n",
+        "vars: [{name: V, objref: {apiVersion: v1, kind: ConfigMap, name: c}, fieldref: {fieldPath: 'data[0].x'}}]\n",
+        "configurations: [a.yaml]\n",
+        "crds: [a.yaml]\n",
+        "transformers: [a.yaml]\n",
+        "buildMetadata: [originAnnotations, transformerAnnotations, managedByLabel]\n",
+        "kind: Component\n",
+        "---\n",
+        "sortOptions: {order: fifo}\n",
+        "foo\n",
+    ])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -53,6 +86,21 @@ proptest! {
             },
             Err(errors) => prop_assert!(!errors.0.is_empty()),
         }
+    }
+
+    #[test]
+    fn no_kustomization_makes_it_panic(
+        fields in prop::collection::vec(kustomization_piece(), 0..12),
+        manifest in prop::collection::vec(piece(), 0..20),
+    ) {
+        let files = BTreeMap::from([
+            ("kustomization.yaml".to_owned(), fields.concat().into_bytes()),
+            ("b/kustomization.yaml".to_owned(), b"resources: [c.yaml]\nnamePrefix: p-\n".to_vec()),
+            ("b/c.yaml".to_owned(), b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {x: y, n: 1}\n".to_vec()),
+            ("a.yaml".to_owned(), manifest.concat().into_bytes()),
+        ]);
+        let rendered = render(&files, "", &Limits::default());
+        prop_assert_eq!(&rendered, &render(&files, "", &Limits::default()));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::Limits;
 
 /// CRDs may name one another; so deep they are followed.
 const CRD_DEPTH_MAX: usize = 32;
+/// So many definitions are looked at in one file, each as often as it is named.
+const CRD_DEFINITIONS_MAX: usize = 20_000;
 
 /// Reads a file of `configurations`.
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Found<Specs> {
@@ -51,6 +53,7 @@ pub(crate) fn read_crds(bytes: &[u8], limits: &Limits) -> Found<Specs> {
         return problem(Mark::START, "the definitions of crds must be a mapping");
     };
     let mut specs = Specs::default();
+    let mut left = CRD_DEFINITIONS_MAX;
     for (name, definition) in definitions {
         let properties = definition.get("Schema").or_else(|| definition.get("schema"));
         let properties = properties.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
@@ -60,7 +63,7 @@ pub(crate) fn read_crds(bytes: &[u8], limits: &Limits) -> Found<Specs> {
         }
         let kind = name.rsplit('.').next().unwrap_or(name).to_owned();
         let gvk = Gvk { kind, ..Gvk::default() };
-        let mut reader = Crd { definitions, gvk, specs: &mut specs };
+        let mut reader = Crd { definitions, gvk, specs: &mut specs, left: &mut left };
         reader.definition(name, &mut Vec::new()).or_else(|message| problem(Mark::START, message))?;
     }
     specs.sort();
@@ -71,6 +74,8 @@ struct Crd<'d> {
     definitions: &'d serde_json::Map<String, Value>,
     gvk: Gvk,
     specs: &'d mut Specs,
+    /// Definitions that may still be looked at.
+    left: &'d mut usize,
 }
 
 impl Crd<'_> {
@@ -79,9 +84,10 @@ impl Crd<'_> {
     }
 
     fn definition(&mut self, name: &str, path: &mut Vec<String>) -> Result<(), String> {
-        if path.len() > CRD_DEPTH_MAX {
-            return Err(format!("{name} contains itself"));
+        if path.len() > CRD_DEPTH_MAX || *self.left == 0 {
+            return Err(format!("{name} contains itself, or the definitions are too many"));
         }
+        *self.left -= 1;
         let definition = self.definitions.get(name);
         let schema = definition.and_then(|definition| definition.get("Schema").or(definition.get("schema")));
         let Some(properties) = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object)
