@@ -1,4 +1,4 @@
-//! How does `kubectl apply -f` read this file?
+//! How does kubectl read this file, `apply -f` or `kustomize`?
 //!
 //! ```text
 //! bytes -> parts (one for each document) -> nodes with their places -> JSON
@@ -10,6 +10,11 @@
 //! with `---` ends a document wherever it stands. A fleet repository has to mean the same to
 //! Muster as it does to kubectl, so both its manifests and its own documents are read here, by
 //! one set of rules.
+//!
+//! `kubectl kustomize` reads the objects it is given in another way: `on` is text, a date becomes a
+//! timestamp, a key given twice is an error, a merge key never overrides a key that is written out
+//! ([`kustomize_parts`], [`Keys::AsKustomize`]). Its own files (`kustomization.yaml`) are read as by
+//! `-f`. Since it moves texts, not values, a node also says how it was written ([`Written`]).
 //!
 //! # Why a scanner of its own
 //! serde_yaml hides whether a scalar had quotes, so `0644` and `"0644"` cannot be told apart; the
