@@ -11,14 +11,16 @@ use super::visit::split_path;
 
 /// A step on the way to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
+    /// Below this key.
     Key(String),
+    /// To this item.
     Index(usize),
 }
 
 /// The way from the top of an object to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place(Vec<Step>);
+pub(crate) struct Place(pub(crate) Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Group {
@@ -26,10 +28,13 @@ struct Group {
     places: Vec<Place>,
 }
 
-/// The fields of one object that are one.
+/// The fields of one object that are one, and those that have no type yet.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Shared {
     groups: Vec<Group>,
+    /// Fields that a replacement made: their value is what their text stands for, until a var or a
+    /// JSON patch settles it.
+    untyped: Vec<Place>,
 }
 
 impl Shared {
@@ -43,6 +48,36 @@ impl Shared {
     /// The object was written and read again: every field is its own.
     pub(crate) fn forget(&mut self) {
         self.groups.clear();
+        self.untyped.clear();
+    }
+
+    /// Notes that a field was made without a type.
+    pub(crate) fn note_untyped(&mut self, place: Place) {
+        if !self.is_untyped(&place) {
+            self.untyped.push(place);
+        }
+    }
+
+    /// Whether a field has no type yet.
+    pub(crate) fn is_untyped(&self, place: &Place) -> bool {
+        self.untyped.contains(place)
+    }
+
+    /// Makes texts of the fields without a type at a path or right below it.
+    pub(crate) fn make_texts(&self, object: &mut Value, path: &str) {
+        let path = split_path(path, '/');
+        let keys = || path.iter().map(|key| key.strip_suffix("[]").unwrap_or(key));
+        for place in &self.untyped {
+            let way: Vec<&str> = place.0.iter().filter_map(Step::key).collect();
+            let below = way.len().checked_sub(path.len()).is_some_and(|below| below <= 1);
+            if below
+                && keys().eq(way.iter().take(path.len()).copied())
+                && let Some(value) = place.find(object)
+                && (value.is_number() || value.is_boolean())
+            {
+                *value = Value::String(value.to_string());
+            }
+        }
     }
 
     /// Gives a change of one field to the others it is one with.
@@ -68,6 +103,15 @@ impl Shared {
             }
         }
         self.groups.retain(|group| group.places.len() > 1);
+    }
+}
+
+impl Step {
+    fn key(&self) -> Option<&str> {
+        match self {
+            Step::Key(key) => Some(key),
+            Step::Index(_) => None,
+        }
     }
 }
 

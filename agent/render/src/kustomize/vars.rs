@@ -63,7 +63,11 @@ impl Vars {
         }
         let values = self.values(map)?;
         for resource in &mut map.list {
+            let gvk = resource.gvk();
             for spec in specs {
+                if gvk.is_selected(&spec.gvk) {
+                    resource.shared.make_texts(&mut resource.value, &spec.path);
+                }
                 each(resource, spec, Make::Nothing, &mut |value| replace(value, &values))?;
             }
         }

@@ -150,8 +150,13 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Value) -> Resul
             return Err(missing());
         }
         for place in found {
+            let way = place.way();
+            let is_untyped = place.is_new || resource.shared.is_untyped(&way);
             if let Some(value) = place.reach(&mut resource.value) {
-                set(value, &target.options, copied, place.is_new)?;
+                set(value, &target.options, copied, is_untyped)?;
+            }
+            if place.is_new {
+                resource.shared.note_untyped(way);
             }
         }
     }

@@ -3,14 +3,12 @@
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::kustomize::{lookup::condition, resource::text_of, visit::kind_of};
-
-/// One step into a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
+use crate::kustomize::{
+    lookup::condition,
+    resource::text_of,
+    shared::{self, Step},
+    visit::kind_of,
+};
 
 /// The way to one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +23,11 @@ impl Place {
         let mut place = self.clone();
         place.steps.push(step);
         place
+    }
+
+    /// The way alone.
+    pub(super) fn way(&self) -> shared::Place {
+        shared::Place(self.steps.clone())
     }
 
     /// Goes there.
