@@ -65,6 +65,9 @@ impl Layer<'_> {
         self.generators();
         self.patches();
         self.replacements();
+        self.transformers();
+        self.configurations();
+        self.vars();
         if self.one_in(6) {
             let order = self.pick(&["legacy", "fifo"]);
             self.line(&format!("sortOptions: {{order: {order}}}"));
@@ -219,6 +222,9 @@ impl Layer<'_> {
                 "spec: {template: {spec: {volumes: [{name: v, emptyDir: {}, configMap: null}]}}}",
                 "spec: {template: {metadata: {annotations: {a: b}}, spec: {nodeSelector: null}}}",
                 "metadata: {labels: {l: m}, finalizers: [f]}",
+                "spec: {template: {metadata: {labels: {app: patched}}}}",
+                "spec: {template: {spec: {containers: [{name: main, image: null, env: [{name: B, value: b, valueFrom: null}]}], initContainers: [{name: i, image: nginx}]}}}",
+                "spec: {template: {spec: {volumes: [{name: v, secret: {secretName: sec}, configMap: null}, {name: new, emptyDir: {}}]}}}",
                 "spec: {selector: {$patch: replace, matchLabels: {p: q}}}",
             ]),
             "Service" => self.pick(&[
@@ -276,6 +282,49 @@ impl Layer<'_> {
         self.line(&format!(
             "replacements:\n- source: {{kind: Service, name: {source}, fieldPath: {field}}}\n  targets:\n  \
              - select: {{kind: {target}}}\n    fieldPaths: [{path}]\n    options: {{{options}}}"
+        ));
+    }
+
+    fn transformers(&mut self) {
+        if !self.one_in(5) {
+            return;
+        }
+        let text = self.pick(&[
+            "kind: PrefixTransformer\nmetadata: {name: x}\nprefix: t-\nfieldSpecs: [{path: metadata/name}]\n",
+            "kind: SuffixTransformer\nmetadata: {name: x}\nsuffix: -t\nfieldSpecs: [{path: metadata/name, kind: Service}]\n",
+            "kind: LabelTransformer\nmetadata: {name: x}\nlabels: {t: l}\nfieldSpecs: [{path: metadata/labels, create: true}]\n",
+            "kind: AnnotationsTransformer\nmetadata: {name: x}\nannotations: {t: a}\nfieldSpecs: [{path: metadata/annotations, create: true}, {path: spec/template/metadata/annotations, create: true, kind: Deployment}]\n",
+            "kind: NamespaceTransformer\nmetadata: {name: x, namespace: tns}\nunsetOnly: true\n",
+            "kind: ImageTagTransformer\nmetadata: {name: x}\nimageTag: {name: nginx, newTag: t}\n",
+            "kind: PatchTransformer\nmetadata: {name: x}\ntarget: {kind: ConfigMap}\npatch: '[{\"op\": \"add\", \"path\": \"/data\", \"value\": {\"t\": \"1\"}}]'\n",
+        ]);
+        self.line("transformers: [transformer.yaml]");
+        self.file("transformer.yaml", format!("apiVersion: builtin\n{text}"));
+    }
+
+    fn configurations(&mut self) {
+        if !self.one_in(6) {
+            return;
+        }
+        let text = self.pick(&[
+            "nameReference:\n- kind: ConfigMap\n  version: v1\n  fieldSpecs: [{path: spec/ref, kind: Thing}]\n",
+            "namePrefix:\n- {path: spec/ref, kind: Thing}\n",
+            "commonLabels:\n- {path: spec/map, kind: Thing}\n",
+            "images:\n- {path: spec/ref, kind: Thing}\n",
+            "commonAnnotations:\n- {path: spec/notes, kind: Thing, create: true}\n",
+        ]);
+        self.line("configurations: [config.yaml]");
+        self.file("config.yaml", text.to_owned());
+    }
+
+    fn vars(&mut self) {
+        let Some((kind, name)) = self.pool.first().cloned() else { return };
+        if !self.one_in(6) {
+            return;
+        }
+        let (layer, api_version) = (self.name.to_uppercase(), api_version(kind));
+        self.line(&format!(
+            "vars:\n- name: {layer}\n  objref: {{kind: {kind}, name: {name}, apiVersion: {api_version}}}"
         ));
     }
 
@@ -337,7 +386,7 @@ impl Layer<'_> {
                 let _ =
                     writeln!(text, "subjects: [{{kind: ServiceAccount, name: {account}, namespace: prod}}]");
             }
-            "Thing" => text.push_str("spec:\n  list: [1, 2]\n  map: {a: 1, b: 2}\n  empty:\n"),
+            "Thing" => text.push_str("spec:\n  list: [1, 2]\n  map: {a: 1, b: 2}\n  ref: conf\n  empty:\n"),
             _ => {}
         }
         text
@@ -359,6 +408,9 @@ impl Layer<'_> {
         }
         if self.random.bool() {
             text.push_str("        envFrom: [{configMapRef: {name: gen}}, {secretRef: {name: sec}}]\n");
+        }
+        if self.one_in(4) {
+            text.push_str("        args: [\"--x=$(BASE)\", $(OVERLAY), $(MID)/y]\n");
         }
         if self.one_in(3) {
             text.push_str("        ports: [{containerPort: 80}]\n");
