@@ -20,7 +20,7 @@ mod object;
 mod patch;
 mod unique;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{RenderError, RenderErrors};
 pub use muster_yaml::Limits as YamlLimits;
@@ -94,4 +94,12 @@ pub fn render(
     }
     unique::check(&objects, &mut errors);
     if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) }
+}
+
+/// The files and directories, relative to the root, that the kustomization at `path` and those it
+/// names ask for and that `files` does not hold. A reader that loads a repository piece by piece
+/// loads these and asks again, until there are none or none that exist; [`render`] then finds
+/// everything it may need. Empty for a directory without a kustomization.
+pub fn missing(files: &BTreeMap<String, Vec<u8>>, path: &str, limits: &Limits) -> BTreeSet<String> {
+    directory::normal(path).map(|path| kustomize::missing(files, path, limits)).unwrap_or_default()
 }

@@ -154,3 +154,30 @@ fn no_error_holds_a_secret() {
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn bases_can_be_loaded_one_after_another() {
+    let all = files(&[
+        ("apps/prod/kustomization.yaml", "resources: [../../base, a.yaml]\ncomponents: [../../extra]\n"),
+        ("apps/prod/a.yaml", &config_map("a")),
+        ("base/kustomization.yaml", "bases: [deep, ../other]\n"),
+        ("base/deep/kustomization.yaml", "resources: []\n"),
+        ("extra/kustomization.yaml", "kind: Component\nnamePrefix: x-\n"),
+        ("other/kustomization.yaml", "resources: [../missing, \"https://example.com/x\"]\n"),
+        ("unrelated/a.yaml", "x"),
+    ]);
+    let (mut loaded, mut rounds) = (BTreeMap::new(), Vec::new());
+    let mut wanted = std::collections::BTreeSet::from(["apps/prod".to_owned()]);
+    while !wanted.is_empty() {
+        let of = |file: &&String| wanted.iter().any(|path| file.starts_with(&format!("{path}/")));
+        let found: Vec<_> = all.keys().filter(of).cloned().collect();
+        if found.is_empty() {
+            break;
+        }
+        loaded.extend(found.into_iter().map(|file| (file.clone(), all[&file].clone())));
+        wanted = muster_render::missing(&loaded, "apps/prod", &Limits::default());
+        rounds.push(wanted.iter().cloned().collect::<Vec<_>>());
+    }
+    assert_eq!(rounds, [vec!["base", "extra"], vec!["other"], vec!["missing"]]);
+    assert!(!loaded.contains_key("unrelated/a.yaml"));
+}

@@ -297,7 +297,7 @@ impl Builder<'_> {
             specs.merge(&more).or_else(|message| here.fail("configurations", message))?;
         }
         let is_first = built.specs == Specs::default();
-        if is_first && here.kustomization.configurations.is_empty() {
+        if here.kustomization.configurations.is_empty() && (is_first || built.specs == *Specs::built_in()) {
             built.specs = Specs::built_in().clone();
         } else {
             // A spec for all kinds is lost behind one for some kinds, so the order of merging counts.

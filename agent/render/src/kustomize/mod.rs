@@ -19,6 +19,7 @@ mod identity;
 mod kustomization;
 mod lookup;
 mod manifests;
+mod needs;
 mod plan;
 mod plugins;
 mod references;
@@ -37,3 +38,4 @@ mod tests;
 
 pub(crate) use build::build;
 pub(crate) use kustomization::FILE_NAMES;
+pub(crate) use needs::missing;

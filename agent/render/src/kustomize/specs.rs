@@ -67,6 +67,9 @@ impl Specs {
 
     /// Adds what is new in other tables.
     pub(crate) fn merge(&mut self, other: &Specs) -> Result<(), String> {
+        if self == other {
+            return Ok(());
+        }
         merge_all(&mut self.name_prefix, &other.name_prefix, "namePrefix")?;
         merge_all(&mut self.name_suffix, &other.name_suffix, "nameSuffix")?;
         merge_all(&mut self.namespace, &other.namespace, "namespace")?;
