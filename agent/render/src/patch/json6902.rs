@@ -47,6 +47,18 @@ impl Operations {
         operations.into_iter().map(operation).collect::<Result<_, _>>().map(Operations)
     }
 
+    /// Whether an operation puts something in the place of all annotations, or takes them away.
+    pub(crate) fn replaces_annotations(&self) -> bool {
+        let above = |path: &Option<String>| {
+            matches!(path.as_deref(), Some("/metadata/annotations" | "/metadata" | ""))
+        };
+        self.0.iter().any(|operation| match operation.kind.as_str() {
+            "test" => false,
+            "move" => above(&operation.path) || above(&operation.from),
+            _ => above(&operation.path),
+        })
+    }
+
     /// Applies the operations one after another.
     ///
     /// # Errors

@@ -219,5 +219,10 @@ fn apply_operations(resource: &mut Resource, operations: &Operations) -> Result<
     operations.apply(&mut resource.value).map_err(|error| format!("{name}: {error}"))?;
     resource.spelling = Spelling::printed(&resource.value);
     resource.shared.forget();
+    if operations.replaces_annotations() {
+        // Where an object comes from is an annotation to Kustomize, though one it prints last.
+        resource.origin = None;
+        resource.transformations.clear();
+    }
     Ok(())
 }
