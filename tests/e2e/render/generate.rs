@@ -176,7 +176,7 @@ impl Layer<'_> {
             let literal = format!("k{}={}", self.random.u8(..3), self.pick(&["1", "true", "x y", "a=b"]));
             match self.name {
                 "base" | "side" => {
-                    self.line(&format!("- name: {name}{}", if is_base { "" } else { "-side" }))
+                    self.line(&format!("- name: {name}{}", if is_base { "" } else { "-side" }));
                 }
                 _ => {
                     let behavior = self.pick(&["merge", "merge", "replace"]);

@@ -141,12 +141,10 @@ fn walk(value: &Value, path: &[String], key: &str, way: &mut Vec<Step>, found: &
                 way.pop();
             }
         }
-        (None, Value::Object(fields)) => {
-            if fields.contains_key(key) {
-                way.push(Step::Key(key.to_owned()));
-                found.push(Place(way.clone()));
-                way.pop();
-            }
+        (None, Value::Object(fields)) if fields.contains_key(key) => {
+            way.push(Step::Key(key.to_owned()));
+            found.push(Place(way.clone()));
+            way.pop();
         }
         (Some((name, rest)), Value::Object(fields)) => {
             let name = name.strip_suffix("[]").unwrap_or(name);

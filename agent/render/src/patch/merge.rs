@@ -22,15 +22,6 @@ pub(crate) enum Merged {
     Deleted,
 }
 
-/// Merges a patch into an object of a built-in kind, all scalars taken for plainly written ones.
-///
-/// # Errors
-/// As [`merge`].
-pub(crate) fn strategic_merge(target: &mut Value, patch: &Value) -> Result<Merged, PatchError> {
-    let spelling = &mut Spelling::Plain;
-    merge(Schema::built_in(), target, spelling, patch, &Spelling::Plain)
-}
-
 /// Merges a patch into an object. Keeping what a patch must not change (name, kind, namespace) is
 /// up to the caller.
 ///

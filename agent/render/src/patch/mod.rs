@@ -12,9 +12,6 @@
 //! `$setElementOrder` and `$deleteFromPrimitiveList`, and elements a patch adds to a keyed list
 //! come before those that were there.
 
-// The renderer for kustomizations uses this; until it does, nothing else may.
-#![allow(dead_code, unused_imports)]
-
 mod json6902;
 mod lists;
 mod merge;
@@ -25,7 +22,7 @@ mod tests;
 mod tree;
 
 pub(crate) use json6902::Operations;
-pub(crate) use merge::{Merged, merge, strategic_merge};
+pub(crate) use merge::{Merged, merge};
 pub(crate) use schema::{Schema, Scope};
 pub(crate) use select::{Candidate, Selector, SelectorFields};
 pub(crate) use tree::Spelling;

@@ -10,6 +10,11 @@ fn yaml(text: &str) -> Value {
     part.read(Keys::AsKubectl, &limits).expect("YAML").expect("not empty").into_json()
 }
 
+/// Merges into an object of a built-in kind, all scalars written plainly.
+fn strategic_merge(target: &mut Value, patch: &Value) -> Result<Merged, PatchError> {
+    merge(Schema::built_in(), target, &mut Spelling::Plain, patch, &Spelling::Plain)
+}
+
 fn pod(spec: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": yaml(spec)})
 }
