@@ -2,7 +2,7 @@
 //!
 //! Documents first, then the directory of each app that selects the cluster. What is wrong with one app
 //! stays with that app.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,8 +206,8 @@ fn wanted(
             return Wanted { options, path: String::new(), content };
         }
     };
-    let files = match mirror.read(revision, &path, &ReadLimits::default()) {
-        Ok(tree) => tree.into_files(),
+    let files = match files_of(mirror, revision, &path) {
+        Ok(files) => files,
         Err(error) => {
             delivered.remove(&name);
             let content =
@@ -229,6 +229,28 @@ fn wanted(
         )
     });
     Wanted { options, path, content }
+}
+
+/// The files of a directory, and of all that its kustomization names elsewhere in the repository.
+fn files_of(mirror: &Mirror, revision: &Revision, path: &str) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
+    let limits = ReadLimits::default();
+    let mut files = mirror.read(revision, path, &limits)?.into_files();
+    let mut asked = BTreeSet::new();
+    loop {
+        let missing = muster_render::missing(&files, path, &Limits::default());
+        let new: Vec<_> = missing.into_iter().filter(|path| asked.insert(path.clone())).collect();
+        if new.is_empty() {
+            return Ok(files);
+        }
+        for path in new {
+            match mirror.read(revision, &path, &limits) {
+                Ok(tree) => files.extend(tree.into_files()),
+                // Rendering says so, with the place where it is named.
+                Err(GitError::PathMissing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 fn content_digest(options: &Options, path: &str, files: &BTreeMap<String, Vec<u8>>) -> Digest {

@@ -4,4 +4,5 @@
 mod exercise;
 mod faults;
 mod manifests;
+mod overlays;
 mod view;
