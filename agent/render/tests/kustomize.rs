@@ -132,7 +132,9 @@ fn limits_stop_what_grows() {
         .chain([("30/kustomization.yaml".to_owned(), "resources: []\n".to_owned())])
         .collect();
     let tree: Vec<_> = levels.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    assert!(refused("0", &tree).contains("more than 5000 kustomizations"));
+    let some = Limits { kustomizations_max: 300, ..Limits::default() };
+    let said = render(&files(&tree), "0", &some).expect_err("is refused").to_string();
+    assert!(said.contains("more than 300 kustomizations"), "{said}");
     let shallow = Limits { bases_depth_max: 3, ..Limits::default() };
     let said = render(&files(&tree), "0", &shallow).expect_err("is refused").to_string();
     assert!(said.contains("deeper than 3 levels"), "{said}");
