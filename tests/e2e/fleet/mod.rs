@@ -1,6 +1,7 @@
 //! Stories of whole fleets: the built agent, hub and command line, a real Git server, and clusters that are
 //! real (kube-apiserver, controller-manager, etcd) or simulated.
 
+mod demo;
 mod exercise;
 mod faults;
 mod manifests;
