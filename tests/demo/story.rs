@@ -63,6 +63,9 @@ impl Story {
             println!("{:<8} 2 -> 5 -> 2 again after {} ms", cluster.name, took.as_millis());
         }
         self.drift_is_told().await?;
+        // Its controller takes note of the change back and forth before all is well again.
+        let revision = self.fleet.repository.resolve("main")?;
+        self.everywhere_at(&revision).await?;
         self.show(&["app", APP]).await
     }
 
