@@ -8,10 +8,7 @@ use std::{sync::Arc, time::Duration};
 use rustls::{ClientConfig, RootCertStore, client::WantsClientCert, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, transport::Channel};
 use tower::service_fn;
 
 use super::{
@@ -20,14 +17,10 @@ use super::{
     problem::Problem,
 };
 pub(super) use muster_wire::once::Refusal;
-use muster_wire::once::once;
+use muster_wire::once::{endpoint, once};
 
 /// Longest time for TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a connection is asked for a sign of life, and how long one may take: a connection that
-/// died without a word is noticed within both together.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the hub is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,15 +97,7 @@ async fn connect(address: &Address, mut tls: ClientConfig) -> Result<(Channel, R
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, handshake(address, tls))
         .await
         .map_err(|_| unreachable(format!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs())))??;
-    // gRPC must not ask for TLS of its own, yet requests must say what they are sent over.
-    let origin =
-        format!("https://{address}").parse().map_err(|_| unreachable("not a host name".to_owned()))?;
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| unreachable(error.to_string()))?
-        .origin(origin)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+    let endpoint = endpoint(&address.to_string()).map_err(unreachable)?;
     let refusal = Refusal::default();
     let mut once = once(stream, &refusal);
     let connector = service_fn(move |_| std::future::ready(once()));

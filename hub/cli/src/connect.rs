@@ -12,16 +12,12 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower::service_fn;
 
 use crate::{config::Config, failure::Failure, text::age};
 pub(crate) use muster_wire::once::Refusal;
-use muster_wire::once::once;
-
-/// A quiet connection is asked for a sign of life this often, and given up without one.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+use muster_wire::once::{endpoint, once};
 
 /// Where the hub is: `https://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,15 +107,7 @@ pub(crate) async fn connect(
     let stream = tokio::time::timeout(timeout, handshake(address, tls))
         .await
         .map_err(|_| unreachable(format!("no answer within {}", humantime::format_duration(timeout))))??;
-    // gRPC must not ask for TLS of its own, yet requests must say what they are sent over.
-    let origin =
-        format!("https://{address}").parse().map_err(|_| unreachable("not a host name".to_owned()))?;
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| unreachable(error.to_string()))?
-        .origin(origin)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+    let endpoint = endpoint(&address.to_string()).map_err(unreachable)?;
     let refusal = Refusal::default();
     let mut once = once(stream, &refusal);
     let connector = service_fn(move |_| std::future::ready(once()));

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
@@ -15,6 +16,12 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+use tonic::transport::Endpoint;
+
+/// A quiet connection is asked for a sign of life this often, and given up without one.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// How long that sign may take.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads of what a broken connection still holds: a few records of 1 KiB are more than a server has
 /// sent before it looks at a certificate.
@@ -121,4 +128,19 @@ pub fn once(
 ) -> impl FnMut() -> io::Result<TokioIo<Witness>> + use<> {
     let mut ready = Some(Witness { stream, refusal: refusal.clone(), broken: None });
     move || ready.take().map(TokioIo::new).ok_or_else(|| io::Error::other("the connection was lost"))
+}
+
+/// How gRPC is spoken with the hub at `address` (HOST:PORT) over a connection made by [`once()`].
+///
+/// # Errors
+/// A text for people when `address` cannot be one.
+pub fn endpoint(address: &str) -> Result<Endpoint, String> {
+    // gRPC must not ask for TLS of its own, yet requests must say what they are sent over.
+    let origin = format!("https://{address}").parse().map_err(|_| "not a host name".to_owned())?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+    Ok(endpoint
+        .origin(origin)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
 }
