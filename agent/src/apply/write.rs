@@ -1,0 +1,123 @@
+//! How is one object written, and what do its errors mean?
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Applied, Done, Executor, Failure, RETRY_MAX, RETRY_MIN, TRIES, WRITES_AT_ONCE, secrets};
+use crate::api::ApiError;
+use crate::backoff::Backoff;
+use crate::drift::{self, Projection};
+use crate::object::{Gvk, ObjectKey, Resource};
+use crate::plan::Desired;
+use crate::source::{Kind, Problem};
+use crate::watch::Observation;
+
+impl Executor {
+    pub(super) async fn apply_all<F>(
+        &self,
+        objects: Vec<(ObjectKey, Desired)>,
+        cancel: &CancellationToken,
+        tell: &(impl Fn(Done) -> F + Sync),
+    ) -> bool
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let answers = futures::stream::iter(objects).map(|(key, desired)| async move {
+            let outcome = self.apply(&key, &desired, cancel).await;
+            let failed = outcome.is_err();
+            tell(Done::Applied { key, outcome }).await;
+            failed
+        });
+        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
+    }
+
+    async fn apply(
+        &self,
+        key: &ObjectKey,
+        desired: &Desired,
+        cancel: &CancellationToken,
+    ) -> Result<Applied, Failure> {
+        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
+        let mut may_have_happened = false;
+        let mut tries = 0;
+        loop {
+            let cut_short = Failure { problem: None, may_have_happened };
+            let Ok(_permit) = self.writes.acquire().await else { return Err(cut_short) };
+            if cancel.is_cancelled() {
+                return Err(cut_short);
+            }
+            let answer =
+                self.api.apply(&desired.resource, &key.namespace, &key.name, desired.body.to_vec()).await;
+            drop(_permit);
+            tries += 1;
+            let error = match answer {
+                Ok(object) => return Ok(applied(desired, object)),
+                Err(ApiError::NotLeading) => return Err(cut_short),
+                Err(error) => error,
+            };
+            may_have_happened |= matches!(error, ApiError::Timeout | ApiError::Unreachable(_));
+            if !error.is_transient() || tries == TRIES {
+                if matches!(&error, ApiError::NotFound { kind, .. } if kind != "namespaces") {
+                    self.discovery.forget(&desired.resource.gvk);
+                }
+                let problem = Some(apply_problem(key, desired, &error));
+                return Err(Failure { problem, may_have_happened });
+            }
+            let wait = backoff.next_wait().max(error.retry_after().unwrap_or_default());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = cancel.cancelled() => {}
+            }
+        }
+    }
+
+    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<(), Problem> {
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let namespaces = namespaces();
+        let ensured = self
+            .retry(|| async {
+                match self.api.get(&namespaces, "", name).await {
+                    Err(ApiError::NotFound { .. }) => self.api.create_fenced(&namespaces, "", &body).await,
+                    found => found,
+                }
+            })
+            .await;
+        match ensured {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Problem {
+                kind: Kind::Apply,
+                place: format!("Namespace/{name}"),
+                message: format!("The app's namespace could not be created: {error}"),
+            }),
+        }
+    }
+}
+
+fn applied(desired: &Desired, object: Value) -> Applied {
+    let projection = match drift::our_fields(&object) {
+        Some(fields) => {
+            let wanted = serde_json::from_slice(&desired.body).unwrap_or(Value::Null);
+            Projection::of(fields, &wanted, &object)
+        }
+        None => Projection::nothing(),
+    };
+    let seen = Observation::of(&desired.resource, object).seen;
+    Applied { seen, digest: desired.digest, projection }
+}
+
+fn apply_problem(key: &ObjectKey, desired: &Desired, error: &ApiError) -> Problem {
+    let message = match error {
+        ApiError::NotFound { kind, message } if kind == "namespaces" => {
+            format!("Its namespace does not exist: {message}.")
+        }
+        ApiError::NotFound { .. } => format!("The API server has no kind {} any more.", desired.resource.gvk),
+        error => error.to_string(),
+    };
+    let message = format!("{message} It is written in {}.", desired.place);
+    let message = if key.kind.is("", "Secret") { secrets::mask(&message, &desired.body) } else { message };
+    Problem { kind: Kind::Apply, place: key.to_string(), message }
+}
+
+fn namespaces() -> Resource {
+    Resource { gvk: Gvk::of("v1", "Namespace"), plural: "namespaces".to_owned(), namespaced: false }
+}
