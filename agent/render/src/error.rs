@@ -23,15 +23,20 @@ impl RenderError {
     pub(crate) fn at(file: &str, mark: muster_yaml::Mark, message: impl Into<String>) -> Self {
         RenderError { file: file.to_owned(), line: mark.line, column: mark.column, message: message.into() }
     }
+
+    /// `file:line:column`, or as much of it as is meant.
+    pub fn place(&self) -> String {
+        match (self.line, self.column) {
+            (0, _) => self.file.clone(),
+            (line, 0) => format!("{}:{line}", self.file),
+            (line, column) => format!("{}:{line}:{column}", self.file),
+        }
+    }
 }
 
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.line, self.column) {
-            (0, _) => write!(f, "{}: {}", self.file, self.message),
-            (line, 0) => write!(f, "{}:{line}: {}", self.file, self.message),
-            (line, column) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
-        }
+        write!(f, "{}: {}", self.place(), self.message)
     }
 }
 

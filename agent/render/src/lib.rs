@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
 mod directory;
 mod error;
 mod kustomize;
@@ -20,11 +21,15 @@ mod object;
 mod patch;
 mod unique;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+pub use app::{Source, gather, render_app};
 pub use error::{RenderError, RenderErrors};
 pub use muster_yaml::Limits as YamlLimits;
 pub use object::Object;
+
+/// Files of a repository: their content by their path from its root, with `/` between parts.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// How much one app may ask for. Every limit has an error of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +71,7 @@ impl Default for Limits {
 /// # Errors
 /// Everything that is wrong, not only the first thing. Nothing of an app with errors should be
 /// applied, and nothing pruned for it.
-pub fn render(
-    files: &BTreeMap<String, Vec<u8>>,
-    path: &str,
-    limits: &Limits,
-) -> Result<Vec<Object>, RenderErrors> {
+pub fn render(files: &Files, path: &str, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
     let path = directory::normal(path).map_err(|error| RenderErrors(vec![error]))?;
     let mut errors = Vec::new();
     let mut objects = Vec::new();
@@ -94,12 +95,4 @@ pub fn render(
     }
     unique::check(&objects, &mut errors);
     if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) }
-}
-
-/// The files and directories, relative to the root, that the kustomization at `path` and those it
-/// names ask for and that `files` does not hold. A reader that loads a repository piece by piece
-/// loads these and asks again, until there are none or none that exist; [`render`] then finds
-/// everything it may need. Empty for a directory without a kustomization.
-pub fn missing(files: &BTreeMap<String, Vec<u8>>, path: &str, limits: &Limits) -> BTreeSet<String> {
-    directory::normal(path).map(|path| kustomize::missing(files, path, limits)).unwrap_or_default()
 }

@@ -165,21 +165,40 @@ fn bases_can_be_loaded_one_after_another() {
         ("base/kustomization.yaml", "bases: [deep, ../other]\n"),
         ("base/deep/kustomization.yaml", "resources: []\n"),
         ("extra/kustomization.yaml", "kind: Component\nnamePrefix: x-\n"),
-        ("other/kustomization.yaml", "resources: [../missing, \"https://example.com/x\"]\n"),
+        (
+            "other/kustomization.yaml",
+            "resources: [../missing, ../shared/one, ../up, \"https://example.com/x\"]\n",
+        ),
+        // Read after a directory in it was, so it is not there yet.
+        ("shared/one/kustomization.yaml", "resources: [a.yaml]\n"),
+        ("shared/kustomization.yaml", "resources: [../alone.yaml]\n"),
+        ("up/kustomization.yaml", "resources: [../shared, .., .]\n"),
+        ("alone.yaml", &config_map("b")),
         ("unrelated/a.yaml", "x"),
     ]);
-    let (mut loaded, mut rounds) = (BTreeMap::new(), Vec::new());
-    let mut wanted = std::collections::BTreeSet::from(["apps/prod".to_owned()]);
-    while !wanted.is_empty() {
-        let of = |file: &&String| wanted.iter().any(|path| file.starts_with(&format!("{path}/")));
-        let found: Vec<_> = all.keys().filter(of).cloned().collect();
-        if found.is_empty() {
-            break;
-        }
-        loaded.extend(found.into_iter().map(|file| (file.clone(), all[&file].clone())));
-        wanted = muster_render::missing(&loaded, "apps/prod", &Limits::default());
-        rounds.push(wanted.iter().cloned().collect::<Vec<_>>());
-    }
-    assert_eq!(rounds, [vec!["base", "extra"], vec!["other"], vec!["missing"]]);
+    let mut asked = Vec::new();
+    let loaded = muster_render::gather("apps/prod/", &Limits::default(), |path| {
+        asked.push(path.to_owned());
+        let is_below = |file: &str| file == path || file.starts_with(&format!("{path}/"));
+        let found = all.iter().filter(|(file, _)| is_below(file));
+        let found: BTreeMap<_, _> = found.map(|(file, bytes)| (file.clone(), bytes.clone())).collect();
+        Ok::<_, ()>((!found.is_empty()).then_some(found))
+    });
+    let loaded = loaded.unwrap();
+    let expected =
+        ["apps/prod", "base", "extra", "other", "missing", "shared/one", "up", "shared", "alone.yaml"];
+    assert_eq!(asked, expected);
     assert!(!loaded.contains_key("unrelated/a.yaml"));
+    assert_eq!(loaded.len(), all.len() - 1);
+    let failed = muster_render::gather("a", &Limits::default(), |_| Err("disk"));
+    assert_eq!(failed, Err("disk"));
+}
+
+#[test]
+fn an_app_of_nothing_is_an_error() {
+    let nothing =
+        files(&[("app/kustomization.yaml", "resources: [a.yaml]\n"), ("app/a.yaml", "# nothing\n")]);
+    let source = muster_render::Source { path: "app".to_owned() };
+    let said = muster_render::render_app(&nothing, &source, &Limits::default()).unwrap_err().to_string();
+    assert!(said.starts_with("app: there is no manifest in this directory"), "{said}");
 }

@@ -2,13 +2,12 @@
 //!
 //! Documents first, then the directory of each app that selects the cluster. What is wrong with one app
 //! stays with that app.
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_git::{GitError, Mirror, ReadLimits, Revision};
-use muster_render::{Limits, render};
+use muster_render::{Files, Limits, RenderErrors, Source, gather, render_app};
 use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError};
 
 use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
@@ -220,56 +219,29 @@ fn wanted(
         return Wanted { options, path, content: Content::Unchanged };
     }
     delivered.insert(name, found);
-    // A file that makes the renderer panic is that app's problem, not the agent's.
-    let content = catch_unwind(AssertUnwindSafe(|| render_app(&files, &path))).unwrap_or_else(|_| {
-        broken(
-            Kind::Render,
-            path.clone(),
-            "The manifests could not be rendered: the renderer failed.".to_owned(),
-        )
-    });
+    let content = content(render_app(&files, &Source { path: path.clone() }, &Limits::default()));
     Wanted { options, path, content }
 }
 
 /// The files of a directory, and of all that its kustomization names elsewhere in the repository.
-fn files_of(mirror: &Mirror, revision: &Revision, path: &str) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
-    let limits = ReadLimits::default();
-    let mut files = mirror.read(revision, path, &limits)?.into_files();
-    let mut asked = BTreeSet::new();
-    loop {
-        let missing = muster_render::missing(&files, path, &Limits::default());
-        let new: Vec<_> = missing.into_iter().filter(|path| asked.insert(path.clone())).collect();
-        if new.is_empty() {
-            return Ok(files);
-        }
-        for path in new {
-            match mirror.read(revision, &path, &limits) {
-                Ok(tree) => files.extend(tree.into_files()),
-                // Rendering says so, with the place where it is named.
-                Err(GitError::PathMissing { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
+fn files_of(mirror: &Mirror, revision: &Revision, path: &str) -> Result<Files, GitError> {
+    gather(path, &Limits::default(), |path| match mirror.read(revision, path, &ReadLimits::default()) {
+        Ok(tree) => Ok(Some(tree.into_files())),
+        // Rendering says so, with the place where it is named.
+        Err(GitError::PathMissing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    })
 }
 
-fn content_digest(options: &Options, path: &str, files: &BTreeMap<String, Vec<u8>>) -> Digest {
+fn content_digest(options: &Options, path: &str, files: &Files) -> Digest {
     let options = format!("{options:?}");
     let head = [options.as_bytes(), path.as_bytes()];
     let files = files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]);
     digest(head.into_iter().chain(files))
 }
 
-fn render_app(files: &BTreeMap<String, Vec<u8>>, path: &str) -> Content {
-    match render(files, path, &Limits::default()) {
-        Ok(objects) if objects.is_empty() => Content::Broken(vec![Problem {
-            kind: Kind::Render,
-            place: path.to_owned(),
-            message:
-                "There is no manifest in this directory. Objects applied before stay as they are; to delete \
-                      them all, remove the App document."
-                    .to_owned(),
-        }]),
+fn content(rendered: Result<Vec<muster_render::Object>, RenderErrors>) -> Content {
+    match rendered {
         Ok(objects) => {
             let mut names: BTreeMap<String, Arc<str>> = BTreeMap::new();
             let manifests = objects.into_iter().map(|object| {
@@ -278,21 +250,14 @@ fn render_app(files: &BTreeMap<String, Vec<u8>>, path: &str) -> Content {
             });
             Content::Rendered(manifests.collect())
         }
-        Err(errors) => Content::Broken(
-            errors
-                .0
-                .into_iter()
-                .map(|error| Problem {
-                    kind: Kind::Render,
-                    place: match (error.line, error.column) {
-                        (0, _) => error.file,
-                        (line, 0) => format!("{}:{line}", error.file),
-                        (line, column) => format!("{}:{line}:{column}", error.file),
-                    },
-                    message: error.message,
-                })
-                .collect(),
-        ),
+        Err(errors) => {
+            let problem = |error: muster_render::RenderError| Problem {
+                kind: Kind::Render,
+                place: error.place(),
+                message: error.message,
+            };
+            Content::Broken(errors.0.into_iter().map(problem).collect())
+        }
     }
 }
 

@@ -14,28 +14,20 @@ use serde_json::Value;
 use super::{
     config,
     fields::Problem,
+    finish::finish,
     generate::{generate, merge_options},
     identity::Kinds,
-    kustomization::{BUILT_IN_VERSION, FILE_NAMES, Kustomization, SortOptions},
+    kustomization::{BUILT_IN_VERSION, FILE_NAMES, Kustomization},
     manifests,
     plan::{self, Sources},
     references,
     resmap::ResMap,
-    resource::{BUILD_ANNOTATIONS, Resource},
-    sort,
     specs::Specs,
     transform::{Transformer, hashes},
     tree::{Tree, is_below, shown},
     vars::Vars,
 };
 use crate::{Limits, Object, RenderError, patch::Schema};
-
-pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
-const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
-const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The version kubectl gives itself there.
-const MANAGER: &str = "kustomize-(devel)";
 
 /// A transformer and where it was asked for.
 #[derive(Debug, Clone)]
@@ -108,7 +100,7 @@ pub(crate) fn build(
     if let Some(error) = fixed.err().and_then(fail) {
         return Err(error);
     }
-    builder.finish(here, built.map)
+    finish(here, built.map, kinds, &builder.metadata)
 }
 
 /// The kustomization of a directory.
@@ -388,94 +380,6 @@ impl Builder<'_> {
         }
         Ok(())
     }
-
-    /// Leaves out what is only for Kustomize, and puts objects into their order.
-    fn finish(&self, here: Here<'_>, mut map: ResMap) -> Result<Vec<Object>, RenderError> {
-        map.list.retain(|resource| {
-            let annotations = resource.annotations();
-            !resource.is_empty() && annotations.get(LOCAL_CONFIG).is_none_or(|local| local == "false")
-        });
-        if let Err(message) = map.check_unique(self.kinds) {
-            return here.fail("resources", message);
-        }
-        self.order(here, &mut map)?;
-        map.list.into_iter().map(|resource| self.object(resource)).collect()
-    }
-
-    fn order(&self, here: Here<'_>, map: &mut ResMap) -> Result<(), RenderError> {
-        let default = SortOptions { order: "legacy".to_owned(), legacy: None };
-        let options = here.kustomization.sort_options.as_ref().unwrap_or(&default);
-        match (options.order.as_str(), &options.legacy) {
-            ("legacy", None) => sort::by_kind(&mut map.list, &sort::FIRST, &sort::LAST),
-            ("legacy", Some((first, last))) => sort::by_kind(&mut map.list, first, last),
-            ("fifo", None) => {}
-            ("fifo", Some(_)) => {
-                return here.fail(
-                    "sortOptions",
-                    "the field 'sortOptions.legacySortOptions' is set but the selected sort order is 'fifo', not 'legacy'",
-                );
-            }
-            _ => {
-                return here
-                    .fail("sortOptions", "the field 'sortOptions.order' must be one of [fifo, legacy]");
-            }
-        }
-        Ok(())
-    }
-
-    fn object(&self, mut resource: Resource) -> Result<Object, RenderError> {
-        let asked = |option: &str| self.metadata.iter().any(|asked| asked == option);
-        if asked("managedByLabel") {
-            let labels = super::visit::set_entry;
-            let spec = super::specs::FieldSpec {
-                path: "metadata/labels".to_owned(),
-                create: true,
-                ..super::specs::FieldSpec::default()
-            };
-            super::visit::each(&mut resource, &spec, super::visit::Make::Mapping, &mut |value| {
-                labels(value, MANAGED_BY, MANAGER)
-            })
-            .map_err(|message| RenderError::at_file(&resource.file, message))?;
-        }
-        let mut annotations = resource.annotations();
-        annotations.retain(|key, _| {
-            !BUILD_ANNOTATIONS.contains(&key.as_str()) && key != ORIGIN && key != TRANSFORMATIONS
-        });
-        if asked("originAnnotations")
-            && let Some(origin) = &resource.origin
-        {
-            annotations.insert(ORIGIN.to_owned(), origin.clone());
-        }
-        if asked("transformerAnnotations") && !resource.transformations.is_empty() {
-            annotations.insert(TRANSFORMATIONS.to_owned(), list(&resource.transformations));
-        }
-        let checked = annotations.keys().try_for_each(|key| super::visit::check_key(key));
-        checked.map_err(|message| RenderError {
-            file: resource.file.clone(),
-            line: resource.line,
-            column: 0,
-            message: format!("annotations: {message}"),
-        })?;
-        if resource.value.get("metadata").is_some_and(Value::is_object) {
-            resource.set_texts("annotations", annotations);
-        }
-        let Resource { value, file, line, .. } = resource;
-        let object = Object { value, file, line };
-        if object.api_version().is_empty() || object.kind().is_empty() || object.name().is_empty() {
-            let message = "the object built from here lacks apiVersion, kind or metadata.name";
-            return Err(RenderError { file: object.file, line, column: 0, message: message.to_owned() });
-        }
-        Ok(object)
-    }
-}
-
-/// Items of a list in YAML, each of them a text of several lines.
-fn list(items: &[String]) -> String {
-    let item = |text: &String| {
-        let lines = text.lines().enumerate();
-        lines.map(|(at, line)| format!("{} {line}\n", if at == 0 { "-" } else { " " })).collect::<String>()
-    };
-    items.iter().map(item).collect()
 }
 
 /// A path below another, without `.` and, where that can be, `..`.

@@ -5,6 +5,7 @@
 //! manifests.rs      objects from files           plan.rs     its transformers, in order
 //! generate.rs       ConfigMaps and Secrets       transform/  what each does
 //! references.rs     fields that name others      vars.rs     $(NAME)
+//! finish.rs         what comes out, and how       needs.rs    what has to be read
 //! specs.rs          which fields (tables in specs/, more through config.rs)
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod build;
 mod config;
 mod fields;
+mod finish;
 mod generate;
 mod hash;
 mod identity;
@@ -38,4 +40,4 @@ mod tests;
 
 pub(crate) use build::build;
 pub(crate) use kustomization::FILE_NAMES;
-pub(crate) use needs::missing;
+pub(crate) use needs::Needs;

@@ -3,44 +3,69 @@
 //! Whoever reads a repository piece by piece asks this until the answer is nothing: a base may lie
 //! anywhere, and only its kustomization says where the next one is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use muster_yaml::{Node, Value};
 
 use super::{
     kustomization::{FILE_NAMES, first_document},
-    tree::{Tree, resolve},
+    tree::{is_below, resolve},
 };
-use crate::Limits;
+use crate::{Files, Limits};
 
 /// The fields whose entries may be directories.
 const FIELDS: [&str; 6] = ["resources", "bases", "components", "generators", "transformers", "validators"];
 
-/// The directories that are named in what is there and are not there themselves.
-pub(crate) fn missing(files: &BTreeMap<String, Vec<u8>>, path: &str, limits: &Limits) -> BTreeSet<String> {
-    let tree = Tree { files };
-    let (mut missing, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    let mut open = vec![path.to_owned()];
-    while let Some(root) = open.pop() {
-        if !seen.insert(root.clone()) || seen.len() > limits.kustomizations_max {
-            continue;
-        }
-        for entry in named(files, &root, limits) {
-            match resolve(&root, &entry) {
-                Ok(full) if files.contains_key(&full) => {}
-                Ok(full) if tree.is_directory(&full) => open.push(full),
-                Ok(full) => {
-                    missing.insert(full);
-                }
-                // What it is and why not, rendering says.
-                Err(_) => {}
-            }
-        }
-    }
-    missing
+/// The kustomizations that were looked at, and those to look at next.
+pub(crate) struct Needs<'l> {
+    limits: &'l Limits,
+    /// Directories whose kustomization is read next.
+    open: Vec<String>,
+    seen: BTreeSet<String>,
+    /// What was read in whole, or is asked for.
+    asked: BTreeSet<String>,
 }
 
-fn named(files: &BTreeMap<String, Vec<u8>>, root: &str, limits: &Limits) -> Vec<String> {
+impl<'l> Needs<'l> {
+    /// Begins at a directory that has been read.
+    pub(crate) fn of(path: &str, limits: &'l Limits) -> Self {
+        let path = path.to_owned();
+        Needs { limits, open: vec![path.clone()], seen: BTreeSet::new(), asked: BTreeSet::from([path]) }
+    }
+
+    /// The paths to read next; `files` holds all that were asked for before and are there. None when
+    /// everything is there.
+    pub(crate) fn next(&mut self, files: &Files) -> Vec<String> {
+        let mut missing = Vec::new();
+        while let Some(root) = self.open.pop() {
+            if self.seen.len() >= self.limits.kustomizations_max || !self.seen.insert(root.clone()) {
+                continue;
+            }
+            for entry in named(files, &root, self.limits) {
+                // What is wrong with a path, rendering says; a directory around this one is a cycle.
+                let Some(full) = resolve(&root, &entry).ok().filter(|full| !is_below(&root, full)) else {
+                    continue;
+                };
+                if self.is_asked(&full) {
+                    self.open.push(full);
+                } else {
+                    self.asked.insert(full.clone());
+                    missing.push(full);
+                }
+            }
+        }
+        self.open.clone_from(&missing);
+        missing
+    }
+
+    /// Whether this or a directory around it was asked for.
+    fn is_asked(&self, path: &str) -> bool {
+        let around = path.match_indices('/').map(|(at, _)| &path[..at]);
+        around.chain(["", path]).any(|path| self.asked.contains(path))
+    }
+}
+
+fn named(files: &Files, root: &str, limits: &Limits) -> Vec<String> {
     let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
     let bytes = FILE_NAMES.iter().find_map(|name| files.get(&format!("{prefix}{name}")));
     let Some(Ok(Some(Node { value: Value::Mapping(entries), .. }))) =

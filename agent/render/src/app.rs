@@ -1,0 +1,76 @@
+//! What is an app for one cluster?
+//!
+//! The agent, which reads a commit, and the command line, which reads a working directory, ask this
+//! in the same words, so both get the same objects:
+//!
+//! ```text
+//! gather (the caller reads, this says what) -> Files -> render_app -> objects, or why not
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{Files, Limits, Object, RenderError, RenderErrors, directory, kustomize::Needs, render};
+
+/// What of a repository an app is made from, for one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The directory or file, relative to the root of the repository, as [`render`] takes it.
+    pub path: String,
+}
+
+/// Reads all files that the app at `path` may need: those below it and, for a kustomization, those
+/// of all that it names elsewhere in the repository, and that they name.
+///
+/// `below` gives the files below a path by their full names, the file itself when the path is one,
+/// or `None` when there is nothing. It is called once for each path that is named, never for one
+/// inside a directory that it gave before.
+///
+/// # Errors
+/// The first error of `below`. What is named and not there is no error here; rendering says so,
+/// with the place where it is named.
+pub fn gather<E>(
+    path: &str,
+    limits: &Limits,
+    mut below: impl FnMut(&str) -> Result<Option<Files>, E>,
+) -> Result<Files, E> {
+    // Rendering says what is wrong with the path.
+    let Ok(path) = directory::normal(path) else { return Ok(Files::new()) };
+    let mut files = below(path)?.unwrap_or_default();
+    let mut needs = Needs::of(path, limits);
+    loop {
+        let named = needs.next(&files);
+        if named.is_empty() {
+            return Ok(files);
+        }
+        for path in named {
+            files.extend(below(&path)?.unwrap_or_default());
+        }
+    }
+}
+
+/// Renders an app as it is applied: [`render`], and an app that comes to no object at all is an
+/// error, since it is far more often a mistake than the wish to delete everything. So is a failure
+/// of the renderer itself, which must not end a program that looks after other apps too.
+///
+/// # Errors
+/// Everything that is wrong. Nothing of the app should be applied then, and nothing pruned for it.
+pub fn render_app(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
+    let rendered = catch_unwind(AssertUnwindSafe(|| render(files, &source.path, limits)));
+    match rendered {
+        Ok(Ok(objects)) if objects.is_empty() => Err(one_error(
+            source,
+            "there is no manifest in this directory. Objects applied before stay as they are; to delete them all, \
+             remove the App document",
+        )),
+        Ok(result) => result,
+        Err(_) => Err(one_error(
+            source,
+            "the renderer failed on these manifests, which is a mistake in it; please report it. Objects applied \
+             before stay as they are",
+        )),
+    }
+}
+
+fn one_error(source: &Source, message: &str) -> RenderErrors {
+    RenderErrors(vec![RenderError::at_file(&source.path, message)])
+}
