@@ -17,9 +17,11 @@ use crate::config::Config;
 use crate::hub::{self, HubConfig};
 use crate::identity::Identity;
 use crate::lease::{Election, Leadership};
+use crate::metrics::Metrics;
 use crate::object::text;
 use crate::reconcile::Reconciler;
 use crate::report::Reports;
+use crate::serve::{self, Standing};
 use crate::source::{Poller, PollerConfig};
 
 /// Snapshots waiting for the reconciler: it takes each at once, and the newest is what counts.
@@ -29,10 +31,27 @@ const UPDATES_MAX: usize = 1;
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the agent until `stop`, then lets go of the Lease.
-pub(crate) async fn run(config: Config, client: kube::Client, identity: Identity, stop: CancellationToken) {
-    let fence = Fence::closed();
-    let api = Api::new(client.clone(), fence.clone());
+///
+/// # Errors
+/// A sentence: the port cannot be had.
+pub(crate) async fn run(
+    config: Config,
+    client: kube::Client,
+    identity: Identity,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let (leadership, mut led) = watch::channel(Leadership::Unknown);
+    let standing = Standing::new(led.clone());
+    let metrics = Metrics::new(standing.clone());
+    let server = match &config.listen {
+        Some(address) => {
+            let listener = serve::bind(address).await?;
+            Some(tokio::spawn(serve::run(listener, standing.clone(), metrics.clone())))
+        }
+        None => None,
+    };
+    let fence = Fence::closed();
+    let api = Api::new(client.clone(), fence.clone(), metrics);
     // The Lease is let go last, when nothing is written any more.
     let release = CancellationToken::new();
     let election =
@@ -42,7 +61,7 @@ pub(crate) async fn run(config: Config, client: kube::Client, identity: Identity
         let leading = led.borrow_and_update().clone() == Leadership::Leading;
         if leading {
             let over = stop.child_token();
-            let term = term(&config, &api, &client, &identity.name, over.clone());
+            let term = term(&config, &api, &client, &identity.name, &standing, over.clone());
             tokio::pin!(term);
             tokio::select! {
                 () = &mut term => {}
@@ -62,11 +81,23 @@ pub(crate) async fn run(config: Config, client: kube::Client, identity: Identity
     if let Err(error) = election.await {
         tracing::error!(%error, "The election ended in an unexpected way.");
     }
+    if let Some(server) = server {
+        server.abort();
+    }
+    Ok(())
 }
 
 /// One time of leading, until `over`.
-async fn term(config: &Config, api: &Api, client: &kube::Client, identity: &str, over: CancellationToken) {
+async fn term(
+    config: &Config,
+    api: &Api,
+    client: &kube::Client,
+    identity: &str,
+    standing: &Standing,
+    over: CancellationToken,
+) {
     let reports = Reports::new();
+    standing.begin(reports.clone());
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
     let poller = Poller::new(
         PollerConfig {
@@ -75,6 +106,7 @@ async fn term(config: &Config, api: &Api, client: &kube::Client, identity: &str,
             branch: config.branch.clone(),
             cluster: config.cluster.clone(),
             interval: config.interval,
+            metrics: api.metrics().clone(),
         },
         sender,
     );
@@ -95,8 +127,15 @@ async fn term(config: &Config, api: &Api, client: &kube::Client, identity: &str,
         repository: config.remote.url.to_string(),
         ..ClusterStatus::default()
     };
-    let reconciler = Reconciler { api: api.clone(), home: config.namespace.clone(), reports, cluster };
+    let reconciler = Reconciler {
+        api: api.clone(),
+        home: config.namespace.clone(),
+        reports,
+        standing: standing.clone(),
+        cluster,
+    };
     reconciler.run(updates, over).await;
+    standing.end();
     poller.abort();
     // Aborted, or ended by its own: either way it is over.
     let _ = poller.await;

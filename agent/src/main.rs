@@ -6,6 +6,7 @@
 //!                    reconcile  decides; with plan, drift, health, applyset (pure)
 //!                    apply, watch, api  act and observe
 //!                    report -> hub
+//!                    serve    health checks and metrics over HTTP
 //! ```
 #![forbid(unsafe_code)]
 
@@ -20,10 +21,12 @@ mod health;
 mod hub;
 mod identity;
 mod lease;
+mod metrics;
 mod object;
 mod plan;
 mod reconcile;
 mod report;
+mod serve;
 mod shorten;
 mod source;
 mod watch;
@@ -100,15 +103,14 @@ async fn run(config: Config) -> Result<(), String> {
     );
     let agent = agent::run(config, client, identity, stop.clone());
     tokio::pin!(agent);
-    let signalled = tokio::select! {
-        () = &mut agent => false,
-        _ = terminate.recv() => true,
-        _ = interrupt.recv() => true,
+    let signal = tokio::select! {
+        ended = &mut agent => return ended,
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     };
+    tracing::info!(signal, "The agent stops.");
     stop.cancel();
-    if signalled {
-        agent.await;
-    }
+    agent.await?;
     tracing::info!("The agent has stopped.");
     Ok(())
 }

@@ -10,20 +10,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use muster_wire::v1::{AppStatus, ClusterStatus, Event};
+use muster_wire::v1::{AppStatus, ClusterStatus, Event, HealthStatus, SyncStatus};
 use tokio::sync::watch;
 
 /// Events kept while nobody takes them. At roughly 300 bytes each this is 300 KiB.
 const EVENTS_MAX: usize = 1_000;
 
 /// The board between the reconciler, which writes, and the link to the hub, which reads.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reports {
     board: Arc<Mutex<Board>>,
     version: watch::Sender<u64>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Board {
     cluster: Option<ClusterStatus>,
     apps: BTreeMap<String, Arc<AppStatus>>,
@@ -36,7 +36,7 @@ struct Board {
 }
 
 /// Events nobody has taken for good yet, oldest first, numbered without gaps as they came.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct History {
     events: VecDeque<(u64, Arc<Event>)>,
     last_number: u64,
@@ -135,11 +135,16 @@ impl Reports {
         }
     }
 
+    /// Whether [`Reports::settle`] was called.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lock().settled
+    }
+
     /// Waits for [`Reports::settle`].
     pub(crate) async fn settled(&self) {
         let mut version = self.version.subscribe();
         // The sender lives in `self`, so waiting for it never fails.
-        while !self.lock().settled && version.changed().await.is_ok() {}
+        while !self.is_settled() && version.changed().await.is_ok() {}
     }
 
     /// From now on sees every change. There is one follower at a time: a newer one takes over.
@@ -176,6 +181,27 @@ impl History {
     fn after(&self, number: u64, count_max: usize) -> Vec<(u64, Arc<Event>)> {
         let start = self.events.partition_point(|(of, _)| *of <= number);
         self.events.range(start..).take(count_max).cloned().collect()
+    }
+}
+
+/// Health as people read it.
+pub(crate) fn health_word(health: HealthStatus) -> &'static str {
+    match health {
+        HealthStatus::Healthy => "Healthy",
+        HealthStatus::Progressing => "Progressing",
+        HealthStatus::Degraded => "Degraded",
+        HealthStatus::Suspended => "Suspended",
+        HealthStatus::Missing => "Missing",
+        HealthStatus::Unspecified => "Unknown",
+    }
+}
+
+/// Sync status as people read it.
+pub(crate) fn sync_word(sync: SyncStatus) -> &'static str {
+    match sync {
+        SyncStatus::Synced => "Synced",
+        SyncStatus::OutOfSync => "OutOfSync",
+        SyncStatus::Unspecified => "Unknown",
     }
 }
 

@@ -6,10 +6,11 @@ pub(crate) mod discovery;
 mod error;
 mod fence;
 mod lines;
+mod verb;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http::{Method, Request, header};
+use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use serde::Deserialize;
@@ -19,8 +20,10 @@ use serde_json::value::RawValue;
 pub(crate) use error::ApiError;
 pub(crate) use fence::Fence;
 pub(crate) use lines::Lines;
+pub(crate) use verb::Verb;
 
 use crate::FIELD_MANAGER;
+use crate::metrics::Metrics;
 use crate::object::Resource;
 
 /// Longest wait for an answer. A write may still have happened when this passes: callers look again.
@@ -40,6 +43,7 @@ pub(crate) const PAGE_OBJECTS: u32 = 50;
 pub(crate) struct Api {
     client: kube::Client,
     fence: Fence,
+    metrics: Metrics,
 }
 
 /// One page of a list; the items are still text, to be parsed one by one.
@@ -51,8 +55,13 @@ pub(crate) struct Page {
 }
 
 impl Api {
-    pub(crate) fn new(client: kube::Client, fence: Fence) -> Self {
-        Api { client, fence }
+    pub(crate) fn new(client: kube::Client, fence: Fence, metrics: Metrics) -> Self {
+        Api { client, fence, metrics }
+    }
+
+    /// Where requests are counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Reads one object.
@@ -63,12 +72,12 @@ impl Api {
         name: &str,
     ) -> Result<Value, ApiError> {
         let path = object_path(resource, namespace, name);
-        parse(&self.call(Method::GET, &path, "", Vec::new()).await?)
+        parse(&self.call(Verb::Get, &path, "", Vec::new()).await?)
     }
 
     /// Reads a path that is no object, such as `/version`.
     pub(crate) async fn get_path(&self, path: &str) -> Result<Value, ApiError> {
-        parse(&self.call(Method::GET, path, "", Vec::new()).await?)
+        parse(&self.call(Verb::Get, path, "", Vec::new()).await?)
     }
 
     /// Applies one object (server-side, taking over fields others hold) and gives it as it is then.
@@ -84,7 +93,7 @@ impl Api {
             "{}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict",
             object_path(resource, namespace, name)
         );
-        parse(&self.call(Method::PATCH, &path, "application/apply-patch+yaml", body).await?)
+        parse(&self.call(Verb::Apply, &path, "application/apply-patch+yaml", body).await?)
     }
 
     /// Creates one object, failing when it exists.
@@ -95,7 +104,7 @@ impl Api {
         body: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", collection_path(resource, namespace));
-        parse(&self.call(Method::POST, &path, "application/json", body.to_string().into()).await?)
+        parse(&self.call(Verb::Create, &path, "application/json", body.to_string().into()).await?)
     }
 
     /// The same, only while this agent leads.
@@ -118,7 +127,7 @@ impl Api {
         body: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(resource, namespace, name));
-        parse(&self.call(Method::PUT, &path, "application/json", body.to_string().into()).await?)
+        parse(&self.call(Verb::Update, &path, "application/json", body.to_string().into()).await?)
     }
 
     /// Deletes exactly the object with this uid; its dependants follow in the background.
@@ -135,7 +144,7 @@ impl Api {
             "propagationPolicy": "Background", "preconditions": {"uid": uid},
         });
         let path = object_path(resource, namespace, name);
-        self.call(Method::DELETE, &path, "application/json", options.to_string().into()).await.map(drop)
+        self.call(Verb::Delete, &path, "application/json", options.to_string().into()).await.map(drop)
     }
 
     /// Reads one page of the objects of a kind, of one namespace or (when empty) of all.
@@ -166,7 +175,7 @@ impl Api {
             escape(selector),
             escape(next)
         );
-        let List { metadata, items } = parse(&self.call(Method::GET, &path, "", Vec::new()).await?)?;
+        let List { metadata, items } = parse(&self.call(Verb::List, &path, "", Vec::new()).await?)?;
         Ok(Page {
             items: items.unwrap_or_default(),
             resource_version: metadata.resource_version,
@@ -188,13 +197,13 @@ impl Api {
             escape(resource_version),
             escape(selector),
         );
-        let response = self.send(Method::GET, &path, "", Vec::new()).await?;
+        let response = self.send(Verb::Watch, &path, "", Vec::new()).await?;
         Ok(Lines::new(response.into_body()))
     }
 
-    async fn call(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+    async fn call(&self, verb: Verb, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
         let call = async {
-            let response = self.send(method, path, kind, body).await?;
+            let response = self.send(verb, path, kind, body).await?;
             read(response.into_body(), ANSWER_BYTES_MAX).await
         };
         tokio::time::timeout(ANSWER_TIMEOUT, call).await.unwrap_or(Err(ApiError::Timeout))
@@ -203,22 +212,28 @@ impl Api {
     /// Sends a request and gives the answer once its head says success.
     async fn send(
         &self,
-        method: Method,
+        verb: Verb,
         path: &str,
         kind: &str,
         body: Vec<u8>,
     ) -> Result<http::Response<Body>, ApiError> {
         let mut request =
-            Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
+            Request::builder().method(verb.method()).uri(path).header(header::ACCEPT, "application/json");
         if !kind.is_empty() {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Body::from(body)).map_err(|error| {
             ApiError::Malformed(format!("The address {path} cannot be asked for: {error}."))
         })?;
-        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.client.send(request));
-        let response =
-            sent.await.map_err(|_| ApiError::Timeout)?.map_err(|error| ApiError::from_client(&error))?;
+        let began = Instant::now();
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.client.send(request)).await;
+        let sent = match sent {
+            Ok(sent) => sent.map_err(|error| ApiError::from_client(&error)),
+            Err(_) => Err(ApiError::Timeout),
+        };
+        let code = sent.as_ref().map(|response| response.status().as_u16());
+        self.metrics.asked(verb, code, began.elapsed());
+        let response = sent?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -98,6 +98,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MUSTER_AGENT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// Address for /metrics, /healthz and /readyz, such as :8080 or 127.0.0.1:8080; without it they are
+    /// not served
+    #[arg(long, env = "MUSTER_AGENT_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+
     /// Form of the log [default: text]
     #[arg(long, env = "MUSTER_AGENT_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -134,6 +139,7 @@ pub(crate) struct Config {
     pub(crate) namespace: String,
     pub(crate) identity: Option<String>,
     pub(crate) data_dir: PathBuf,
+    pub(crate) listen: Option<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log: String,
 }
@@ -184,6 +190,7 @@ impl Settings {
             namespace: self.namespace.or(other.namespace),
             identity: self.identity.or(other.identity),
             data_dir: self.data_dir.or(other.data_dir),
+            listen: self.listen.or(other.listen),
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
             config: self.config,
@@ -219,6 +226,7 @@ impl Settings {
             namespace,
             identity: self.identity.filter(|identity| !identity.is_empty()),
             data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
+            listen: self.listen.filter(|address| !address.is_empty()),
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })

@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use muster_wire::v1::{ClusterStatus, Event};
+use muster_wire::v1::{ClusterStatus, Event, EventKind};
 use prost_types::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,8 +34,10 @@ use self::core::{Action, Core, Input, Now, Told};
 use crate::api::Api;
 use crate::api::discovery::Discovery;
 use crate::apply::Executor;
+use crate::metrics::Happening;
 use crate::object::Gvk;
 use crate::report::Reports;
+use crate::serve::{BEAT_EVERY, Standing};
 use crate::source::{Problem, Snapshot, Update};
 use crate::watch;
 
@@ -60,6 +62,7 @@ pub(crate) struct Reconciler {
     /// Namespace of the agent and of the ApplySet parents.
     pub(crate) home: String,
     pub(crate) reports: Reports,
+    pub(crate) standing: Standing,
     /// What is the same for as long as this agent leads.
     pub(crate) cluster: ClusterStatus,
 }
@@ -125,7 +128,9 @@ impl Reconciler {
         };
         this.report_cluster();
         loop {
-            let wake = this.core.next_deadline(now()).min(this.report_at.unwrap_or_else(far));
+            self.standing.beat();
+            let beat = Instant::now() + BEAT_EVERY;
+            let wake = this.core.next_deadline(now()).min(this.report_at.unwrap_or(beat)).min(beat);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -226,14 +231,27 @@ impl Loop {
         }
     }
 
+    fn count(&self, told: &Told) {
+        let happening = match told.kind {
+            EventKind::DriftDetected => Happening::Drift,
+            EventKind::DriftCorrected => Happening::Correction,
+            _ => return,
+        };
+        self.tasks.api.metrics().happened(&told.app, happening);
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Report(status) => self.reports.set_app(*status),
             Action::Forget(app) => {
                 tracing::info!(app, "The app is gone from this cluster.");
                 self.reports.remove_app(&app);
+                self.tasks.api.metrics().forget(&app);
             }
-            Action::Event(told) => self.reports.push_event(event(told)),
+            Action::Event(told) => {
+                self.count(&told);
+                self.reports.push_event(event(told));
+            }
             Action::Watch(resource) => self.tasks.watch(resource),
             Action::Unwatch(kind) => self.tasks.unwatch(&kind),
             Action::Locate(kind) => self.tasks.locate(kind),
@@ -262,8 +280,4 @@ fn event(told: Told) -> Event {
 
 fn now() -> Now {
     Now { instant: Instant::now(), timestamp: SystemTime::now().into() }
-}
-
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3_600)
 }

@@ -8,6 +8,7 @@ use super::app::{App, Member, Presence};
 use super::core::{Action, Core, Now, Told, Watched};
 use crate::health::severity;
 use crate::object::{Gvk, ObjectKey};
+use crate::report::health_word;
 use crate::source::{Kind, Problem};
 
 /// Most objects in one status; the worst are kept.
@@ -32,7 +33,8 @@ impl Core {
             let status = status(app, &self.watches, now.timestamp);
             let health = status.health();
             if known && before != health {
-                let words = format!("{} is {} now, it was {}.", name, word(health), word(before));
+                let words =
+                    format!("{} is {} now, it was {}.", name, health_word(health), health_word(before));
                 let message =
                     if status.message.is_empty() { words } else { format!("{words} {}", status.message) };
                 let revision = status.revision.clone();
@@ -41,18 +43,6 @@ impl Core {
             }
             self.actions.push(Action::Report(Box::new(status)));
         }
-    }
-}
-
-/// Health as people read it.
-fn word(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::Healthy => "Healthy",
-        HealthStatus::Progressing => "Progressing",
-        HealthStatus::Degraded => "Degraded",
-        HealthStatus::Suspended => "Suspended",
-        HealthStatus::Missing => "Missing",
-        HealthStatus::Unspecified => "Unknown",
     }
 }
 

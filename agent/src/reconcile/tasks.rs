@@ -1,6 +1,7 @@
 //! How does news come to the loop?
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -9,8 +10,10 @@ use super::Tasks;
 use super::core::Input;
 use super::resolve::{Owner, resolve};
 use crate::api::{Api, ApiError};
+use crate::apply::Done;
 use crate::applyset::{self, Parent};
 use crate::backoff::Backoff;
+use crate::metrics::{Happening, Metrics};
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::Plan;
 use crate::source::{Kind, Manifest, Problem};
@@ -97,7 +100,10 @@ impl Tasks {
         tracing::debug!(app, "Plan:\n{plan}");
         self.set.spawn(async move {
             let Ok(_permit) = runs.acquire().await else { return };
+            let (began, metrics) = (Instant::now(), executor.api.metrics().clone());
+            let failed = AtomicBool::new(false);
             let tell = |done| {
+                failed.fetch_or(count(&metrics, &app, &done), Ordering::Relaxed);
                 let input = Input::Done { app: app.clone(), run, done };
                 let news = news.clone();
                 async move { news.send(input).await.unwrap_or_default() }
@@ -111,6 +117,10 @@ impl Tasks {
                     message: "Applying failed in an unexpected way; tried again by itself.".to_owned(),
                 }),
             };
+            if !cancel.is_cancelled() {
+                let success = problem.is_none() && !failed.load(Ordering::Relaxed);
+                metrics.synced(&app, success, began.elapsed());
+            }
             let _ = news.send(Input::Finished { app, run, problem }).await;
         });
     }
@@ -137,6 +147,21 @@ impl Tasks {
         }
         self.set.shutdown().await;
     }
+}
+
+/// Counts what a run did to one object; true when that failed.
+fn count(metrics: &Metrics, app: &str, done: &Done) -> bool {
+    let failed = match done {
+        Done::Applied { outcome: Err(failure), .. } => failure.problem.is_some(),
+        Done::Pruned { outcome, .. } => outcome.is_err(),
+        _ => false,
+    };
+    if failed {
+        metrics.happened(app, Happening::Failure);
+    } else if matches!(done, Done::Pruned { .. }) {
+        metrics.happened(app, Happening::Prune);
+    }
+    failed
 }
 
 /// Tries until it succeeds. The task it runs in is aborted when that is no use any more.

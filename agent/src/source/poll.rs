@@ -4,7 +4,7 @@
 //! Opening --mirror open--> read what an earlier run fetched --> Polling --fails--> Polling, later
 //! ```
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_git::{GitError, Mirror, Remote, Revision};
 use muster_spec::ClusterName;
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::read::{self, Pace};
 use super::{Delivered, Kind, Problem, Update};
 use crate::backoff::Backoff;
+use crate::metrics::Metrics;
 
 /// How often Git is asked when neither a flag nor the Fleet document says.
 const INTERVAL: Duration = Duration::from_secs(180);
@@ -32,6 +33,7 @@ pub(crate) struct PollerConfig {
     pub(crate) cluster: ClusterName,
     /// Overrules the Fleet document.
     pub(crate) interval: Option<Duration>,
+    pub(crate) metrics: Metrics,
 }
 
 /// Asks Git for news, for ever.
@@ -106,8 +108,9 @@ impl Poller {
         let mut state = std::mem::take(&mut self.state);
         let (remote, directory) = (self.config.remote.clone(), self.config.directory.clone());
         let (branch, cluster) = (self.config.branch.clone(), self.config.cluster.clone());
+        let metrics = self.config.metrics.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let result = look(&mut state, remote, &directory, &branch, &cluster, fetch);
+            let result = look(&mut state, remote, &directory, &branch, &cluster, fetch, &metrics);
             (state, result)
         });
         match work.await {
@@ -139,13 +142,17 @@ fn look(
     branch: &str,
     cluster: &ClusterName,
     fetch: bool,
+    metrics: &Metrics,
 ) -> Result<Option<(super::Snapshot, Option<Pace>)>, GitError> {
     let mirror = match &mut state.mirror {
         Some(mirror) => mirror,
         None => state.mirror.insert(Mirror::open(directory, remote)?),
     };
     if fetch {
-        mirror.fetch(&[branch])?;
+        let began = Instant::now();
+        let fetched = mirror.fetch(&[branch]);
+        metrics.fetched(fetched.is_ok(), began.elapsed());
+        fetched?;
     }
     let head = match mirror.resolve(branch) {
         Ok(head) => head,
@@ -156,7 +163,7 @@ fn look(
     if state.last == Some(head) {
         return Ok(None);
     }
-    let (mut snapshot, pace) = read::snapshot(mirror, &head, cluster, &mut state.delivered)?;
+    let (mut snapshot, pace) = read::snapshot(mirror, &head, cluster, &mut state.delivered, metrics)?;
     snapshot.fetched = fetch;
     tracing::info!(revision = %head, apps = snapshot.apps.len(), "Read the repository.");
     state.last = Some(head);

@@ -4,13 +4,14 @@
 //! stays with that app.
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_git::{GitError, Mirror, ReadLimits, Revision};
 use muster_render::{Files, Limits, RenderErrors, Source, gather, render_app};
 use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError};
 
 use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
+use crate::metrics::Metrics;
 use crate::object::{Digest, digest};
 
 /// How often agents look at Git, as the Fleet document says.
@@ -30,6 +31,7 @@ pub(super) fn snapshot(
     revision: &Revision,
     name: &ClusterName,
     delivered: &mut Delivered,
+    metrics: &Metrics,
 ) -> Result<(Snapshot, Option<Pace>), GitError> {
     // What no document can be in is not loaded; what is too large to be one is left out.
     let limits = ReadLimits { skip_refused: true, ..ReadLimits::default() };
@@ -50,7 +52,7 @@ pub(super) fn snapshot(
     }
     for app in catalog.apps_for(&cluster.value) {
         if !snapshot.held.contains_key(app.value.name().as_str()) {
-            let wanted = wanted(mirror, revision, app, &cluster.value, delivered);
+            let wanted = wanted(mirror, revision, app, &cluster.value, delivered, metrics);
             snapshot.apps.insert(app.value.name().to_string(), wanted);
         }
     }
@@ -192,6 +194,7 @@ fn wanted(
     app: &Located<App>,
     cluster: &Cluster,
     delivered: &mut Delivered,
+    metrics: &Metrics,
 ) -> Wanted {
     let name = app.value.name().to_string();
     let options = options(&app.value);
@@ -219,7 +222,9 @@ fn wanted(
         return Wanted { options, path, content: Content::Unchanged };
     }
     delivered.insert(name, found);
+    let began = Instant::now();
     let content = content(render_app(&files, &Source { path: path.clone() }, &Limits::default()));
+    metrics.rendered(began.elapsed());
     Wanted { options, path, content }
 }
 

@@ -132,11 +132,20 @@ impl Watcher {
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(20..120))).await;
                     return Ok(Some(version));
                 }
-                Ok(Err(error)) => return Err(Stop::Failed(error, Some(version))),
-                Err(_) => return Ok(Some(version)),
+                Ok(Err(error)) => {
+                    self.restarted();
+                    return Err(Stop::Failed(error, Some(version)));
+                }
+                Err(_) => {
+                    self.restarted();
+                    return Ok(Some(version));
+                }
             };
             match read_line(&line) {
-                Ok(Line::Gone) => return Ok(None),
+                Ok(Line::Gone) => {
+                    self.restarted();
+                    return Ok(None);
+                }
                 Ok(Line::Error(error)) => return Err(Stop::Failed(error, Some(version))),
                 Ok(Line::Empty) => {}
                 Ok(Line::Event { name, body }) => {
@@ -162,6 +171,10 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    fn restarted(&self) {
+        self.api.metrics().watch_restarted(&self.resource.gvk.group_kind);
     }
 
     async fn send(&self, event: Event) -> Result<(), Stop> {

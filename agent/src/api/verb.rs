@@ -1,0 +1,40 @@
+//! What is asked of the API server?
+use http::Method;
+
+/// A kind of request, by the name Kubernetes' own rights and metrics use where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    /// Replaces a whole object.
+    Update,
+    /// A server-side apply; the right to it is called `patch`.
+    Apply,
+    Delete,
+}
+
+impl Verb {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::List => "list",
+            Verb::Watch => "watch",
+            Verb::Create => "create",
+            Verb::Update => "update",
+            Verb::Apply => "apply",
+            Verb::Delete => "delete",
+        }
+    }
+
+    pub(super) fn method(self) -> Method {
+        match self {
+            Verb::Get | Verb::List | Verb::Watch => Method::GET,
+            Verb::Create => Method::POST,
+            Verb::Update => Method::PUT,
+            Verb::Apply => Method::PATCH,
+            Verb::Delete => Method::DELETE,
+        }
+    }
+}
