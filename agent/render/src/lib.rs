@@ -14,10 +14,12 @@
 #![forbid(unsafe_code)]
 
 mod app;
+pub mod applied;
 mod directory;
 mod error;
 mod kustomize;
 mod object;
+pub mod order;
 mod patch;
 mod unique;
 

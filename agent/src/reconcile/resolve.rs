@@ -2,8 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use muster_render::applied;
 use serde_json::{Map, Value};
 
 use crate::APP_LABEL;
@@ -13,9 +12,6 @@ use crate::applyset::PART_OF;
 use crate::object::{Gvk, ObjectKey, Resource, digest, text};
 use crate::plan::Desired;
 use crate::source::{Kind, Manifest, Problem};
-
-/// Namespace of objects for which neither they nor their app name one.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// What became of some manifests.
 #[derive(Debug, Default)]
@@ -92,10 +88,6 @@ fn written_twice(key: &ObjectKey, first: &crate::plan::Place, second: &crate::pl
     }
 }
 
-/// Fields of `metadata` that only the server writes; manifests read from a cluster carry them along.
-const SERVER_FIELDS: &[&str] =
-    &["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"];
-
 /// The object as it is applied: in its namespace, with our labels.
 pub(super) fn prepare(
     owner: &Owner,
@@ -103,31 +95,18 @@ pub(super) fn prepare(
     manifest: &Manifest,
 ) -> Result<(ObjectKey, Desired), Problem> {
     let refuse = |message: String| Problem { kind: Kind::Render, place: manifest.place.to_string(), message };
-    let mut value = manifest.value.clone();
-    let name = text(&value, &["metadata", "name"]).to_owned();
+    let name = text(&manifest.value, &["metadata", "name"]);
     let kind = &resource.gvk.group_kind;
     if name.is_empty() {
         return Err(refuse(format!(
             "This {kind} has no metadata.name; generated names cannot be kept in sync."
         )));
     }
-    let written = text(&value, &["metadata", "namespace"]).to_owned();
-    let namespace = match (resource.namespaced, written.as_str(), owner.namespace.as_deref()) {
-        (false, _, _) => "",
-        (true, "", Some(namespace)) => namespace,
-        (true, "", None) => DEFAULT_NAMESPACE,
-        (true, written, _) => written,
-    };
+    let namespace = applied::namespace(&manifest.value, resource.namespaced, owner.namespace.as_deref());
+    let mut value = applied::complete(manifest.value.clone(), namespace).map_err(refuse)?;
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return Err(refuse(format!("This {kind} has no metadata.")));
     };
-    for field in SERVER_FIELDS {
-        metadata.remove(*field);
-    }
-    metadata.remove("namespace");
-    if !namespace.is_empty() {
-        metadata.insert("namespace".to_owned(), namespace.into());
-    }
     let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
     if labels.is_null() {
         *labels = Value::Object(Map::new());
@@ -137,38 +116,10 @@ pub(super) fn prepare(
     };
     labels.insert(APP_LABEL.to_owned(), owner.app.as_str().into());
     labels.insert(PART_OF.to_owned(), owner.set_id.as_str().into());
-    if kind.is("", "Secret") {
-        fold_string_data(&mut value).map_err(refuse)?;
-    }
-    let key = ObjectKey::new(kind.clone(), namespace, &name);
+    let key = ObjectKey::new(kind.clone(), namespace, name);
     let body: Arc<[u8]> = value.to_string().into_bytes().into();
     let digest = digest([&*body]);
     Ok((key, Desired { resource: resource.clone(), body, digest, place: manifest.place.clone() }))
-}
-
-/// Moves `stringData` into `data`, as the server would. The server never gives `stringData` back, so a
-/// changed value could not be seen otherwise.
-fn fold_string_data(secret: &mut Value) -> Result<(), String> {
-    let Some(object) = secret.as_object_mut() else { return Ok(()) };
-    let strings = match object.remove("stringData") {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::Object(strings)) => strings,
-        Some(_) => return Err("The stringData of this Secret is not a map.".to_owned()),
-    };
-    let data = object.entry("data").or_insert_with(|| Value::Object(Map::new()));
-    if data.is_null() {
-        *data = Value::Object(Map::new());
-    }
-    let Some(data) = data.as_object_mut() else {
-        return Err("The data of this Secret is not a map.".to_owned());
-    };
-    for (name, value) in strings {
-        let Some(value) = value.as_str() else {
-            return Err(format!("stringData.{name} of this Secret is not a string."));
-        };
-        data.insert(name, STANDARD.encode(value).into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -207,14 +158,6 @@ mod tests {
         let metadata =
             json!({"name": "a", "namespace": "demo", "labels": {"x": "y", APP_LABEL: "web", PART_OF: "id"}});
         assert_eq!(value["metadata"], metadata);
-    }
-
-    #[test]
-    fn string_data_becomes_data() {
-        let value = json!({"metadata": {"name": "a"}, "data": {"k": "b2xk", "o": "bw=="}, "stringData": {"k": "new"}});
-        let (_, value) = run(true, "Secret", value).unwrap();
-        assert_eq!(value["data"], json!({"k": "bmV3", "o": "bw=="}));
-        assert_eq!(value.get("stringData"), None);
     }
 
     #[test]
