@@ -183,6 +183,30 @@ impl Api {
         })
     }
 
+    /// Reads at most `count_max` objects of a namespace that the labels and fields select; empty selects all.
+    pub(crate) async fn select(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        labels: &str,
+        fields: &str,
+        count_max: u32,
+    ) -> Result<Vec<Value>, ApiError> {
+        #[derive(Deserialize)]
+        struct List {
+            #[serde(default)]
+            items: Option<Vec<Value>>,
+        }
+        let path = format!(
+            "{}?limit={count_max}&labelSelector={}&fieldSelector={}",
+            collection_path(resource, namespace),
+            escape(labels),
+            escape(fields)
+        );
+        let List { items } = parse(&self.call(Verb::List, &path, "", Vec::new()).await?)?;
+        Ok(items.unwrap_or_default())
+    }
+
     /// Opens a watch of a kind in all namespaces. The server ends it after `seconds`.
     pub(crate) async fn watch(
         &self,

@@ -1,229 +1,125 @@
-use HealthStatus::{Degraded, Healthy, Progressing, Suspended};
+//! Each file in `cases` is a list of objects with the health they have. To add a case, add it there and run
+//! `MUSTER_RECORD=1 cargo test -p muster-agent --bin muster-agent health`, which needs Go, to record what
+//! kstatus says of it; where that differs, the case says why.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
 
 use super::*;
+use crate::object::Gvk;
 
-/// Group, kind, the object's YAML without its head, and what is expected of it.
-const CASES: &[(&str, &str, &str, HealthStatus, &str)] = &[
-    ("apps", "Deployment", "{spec: {replicas: 2}}", Progressing, "Its controller has not seen it yet."),
-    (
-        "apps",
-        "Deployment",
-        "{metadata: {generation: 3}, status: {observedGeneration: 2}}",
-        Progressing,
-        "Its controller has seen generation 2 of 3.",
-    ),
-    (
-        "apps",
-        "Deployment",
-        "{metadata: {generation: 1}, spec: {replicas: 2}, status: {observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 2}}",
-        Healthy,
-        "",
-    ),
-    ("apps", "Deployment", "{spec: {replicas: 0}, status: {observedGeneration: 1}}", Healthy, ""),
-    (
-        "apps",
-        "Deployment",
-        "{status: {observedGeneration: 1, replicas: 1, updatedReplicas: 1}}",
-        Progressing,
-        "Replicas available: 0 of 1.",
-    ),
-    (
-        "apps",
-        "Deployment",
-        "{spec: {replicas: 2}, status: {observedGeneration: 1, replicas: 3, updatedReplicas: 2}}",
-        Progressing,
-        "Replicas of the old version still running: 1.",
-    ),
-    (
-        "apps",
-        "Deployment",
-        "{status: {observedGeneration: 1, conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: It took too long.}]}}",
-        Degraded,
-        "It took too long.",
-    ),
-    (
-        "apps",
-        "Deployment",
-        "{status: {observedGeneration: 1, conditions: [{type: ReplicaFailure, status: 'True', reason: FailedCreate, message: exceeded quota}]}}",
-        Degraded,
-        "exceeded quota",
-    ),
-    (
-        "apps",
-        "Deployment",
-        "{spec: {paused: true}, status: {observedGeneration: 1}}",
-        Suspended,
-        "Its rollout is paused.",
-    ),
-    (
-        "apps",
-        "StatefulSet",
-        "{spec: {replicas: 1}, status: {observedGeneration: 1, replicas: 1, readyReplicas: 1, updatedReplicas: 1, currentRevision: a, updateRevision: a}}",
-        Healthy,
-        "",
-    ),
-    (
-        "apps",
-        "StatefulSet",
-        "{spec: {replicas: 2}, status: {observedGeneration: 1, replicas: 2, readyReplicas: 1}}",
-        Progressing,
-        "Replicas ready: 1 of 2.",
-    ),
-    (
-        "apps",
-        "StatefulSet",
-        "{spec: {replicas: 1}, status: {observedGeneration: 1, replicas: 1, readyReplicas: 1, updatedReplicas: 1, currentRevision: a, updateRevision: b}}",
-        Progressing,
-        "Its update is not finished.",
-    ),
-    (
-        "apps",
-        "StatefulSet",
-        "{spec: {replicas: 1, updateStrategy: {type: OnDelete}}, status: {observedGeneration: 1, replicas: 1, readyReplicas: 1}}",
-        Healthy,
-        "",
-    ),
-    (
-        "apps",
-        "DaemonSet",
-        "{status: {observedGeneration: 1, desiredNumberScheduled: 3, currentNumberScheduled: 3, updatedNumberScheduled: 3, numberAvailable: 2, numberReady: 2}}",
-        Progressing,
-        "Pods available: 2 of 3.",
-    ),
-    ("apps", "DaemonSet", "{status: {observedGeneration: 1}}", Healthy, ""),
-    (
-        "apps",
-        "ReplicaSet",
-        "{spec: {replicas: 1}, status: {availableReplicas: 1, readyReplicas: 1}}",
-        Healthy,
-        "",
-    ),
-    ("batch", "Job", "{status: {active: 1}}", Progressing, "Pods active: 1, failed: 0."),
-    ("batch", "Job", "{status: {conditions: [{type: Complete, status: 'True'}]}}", Healthy, ""),
-    (
-        "batch",
-        "Job",
-        "{status: {conditions: [{type: Failed, status: 'True', reason: BackoffLimitExceeded}]}}",
-        Degraded,
-        "BackoffLimitExceeded",
-    ),
-    ("batch", "Job", "{spec: {suspend: true}}", Suspended, "The Job is suspended."),
-    ("batch", "CronJob", "{spec: {suspend: true}}", Suspended, "The CronJob is suspended."),
-    ("batch", "CronJob", "{}", Healthy, ""),
-    (
-        "autoscaling",
-        "HorizontalPodAutoscaler",
-        "{status: {currentReplicas: 2, conditions: [{type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: no metrics}]}}",
-        Degraded,
-        "no metrics",
-    ),
-    (
-        "policy",
-        "PodDisruptionBudget",
-        "{status: {currentHealthy: 1, desiredHealthy: 2}}",
-        Progressing,
-        "Pods healthy: 1 of 2.",
-    ),
-    ("", "Pod", "{status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}", Healthy, ""),
-    ("", "Pod", "{status: {phase: Succeeded}}", Healthy, ""),
-    (
-        "",
-        "Pod",
-        "{status: {phase: Failed, containerStatuses: [{name: a, state: {terminated: {exitCode: 3}}}]}}",
-        Degraded,
-        "Container a ended with exit code 3.",
-    ),
-    (
-        "",
-        "Pod",
-        "{status: {phase: Pending, containerStatuses: [{name: a, state: {waiting: {reason: ImagePullBackOff, message: no such image}}}]}}",
-        Degraded,
-        "Container a: ImagePullBackOff: no such image",
-    ),
-    (
-        "",
-        "Pod",
-        "{status: {phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: no nodes}]}}",
-        Progressing,
-        "Unschedulable: no nodes",
-    ),
-    ("", "PersistentVolumeClaim", "{status: {phase: Bound}}", Healthy, ""),
-    ("", "PersistentVolumeClaim", "{status: {phase: Lost}}", Degraded, "The volume of the claim is lost."),
-    (
-        "",
-        "PersistentVolumeClaim",
-        "{status: {phase: Pending}}",
-        Progressing,
-        "The claim is not bound to a volume yet.",
-    ),
-    ("", "Service", "{spec: {type: ClusterIP}}", Healthy, ""),
-    ("", "Service", "{spec: {type: LoadBalancer}}", Progressing, "The load balancer has no address yet."),
-    ("networking.k8s.io", "Ingress", "{}", Healthy, ""),
-    (
-        "",
-        "Namespace",
-        "{metadata: {deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [a.io/x]}}",
-        Progressing,
-        "It is being deleted and waits for its finalizers: a.io/x.",
-    ),
-    ("", "ConfigMap", "{data: {a: b}}", Healthy, ""),
-    (
-        "apiextensions.k8s.io",
-        "CustomResourceDefinition",
-        "{status: {conditions: [{type: NamesAccepted, status: 'False', message: taken}]}}",
-        Degraded,
-        "taken",
-    ),
-    ("apiextensions.k8s.io", "CustomResourceDefinition", "{}", Progressing, "The kind is not served yet."),
-    (
-        "apiregistration.k8s.io",
-        "APIService",
-        "{status: {conditions: [{type: Available, status: 'False', message: no endpoints}]}}",
-        Progressing,
-        "no endpoints",
-    ),
-    (
-        "cert-manager.io",
-        "Certificate",
-        "{status: {conditions: [{type: Ready, status: 'False', message: issuing}]}}",
-        Progressing,
-        "Ready: issuing",
-    ),
-    (
-        "cert-manager.io",
-        "Certificate",
-        "{status: {conditions: [{type: Ready, status: 'True'}]}}",
-        Healthy,
-        "",
-    ),
-    (
-        "x.io",
-        "Thing",
-        "{status: {conditions: [{type: Stalled, status: 'True', reason: Broken}]}}",
-        Degraded,
-        "Stalled: Broken",
-    ),
-    (
-        "x.io",
-        "Thing",
-        "{metadata: {generation: 2}, status: {observedGeneration: 1}}",
-        Progressing,
-        "Its controller has seen generation 1 of 2.",
-    ),
-    ("x.io", "Thing", "{status: nonsense, spec: [1]}", Healthy, ""),
-];
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    case: String,
+    object: Value,
+    health: String,
+    #[serde(default)]
+    message: String,
+    /// Never late: see [`Health::open_ended`].
+    #[serde(default)]
+    open_ended: bool,
+    /// Why kstatus says something else.
+    #[serde(default)]
+    differs: String,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/health/cases")
+}
+
+/// File and name of each case, in the order of the files.
+fn cases() -> Vec<(String, Case)> {
+    let mut files: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    let read = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let cases: Vec<Case> = serde_yaml::from_str(&fs::read_to_string(file).unwrap())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        cases.into_iter().map(move |case| (name.clone(), case))
+    };
+    files.iter().flat_map(read).collect()
+}
+
+fn word(health: &Health) -> &'static str {
+    match health.status {
+        HealthStatus::Unspecified => "Unknown",
+        HealthStatus::Healthy => "Healthy",
+        HealthStatus::Progressing => "Progressing",
+        HealthStatus::Degraded => "Degraded",
+        HealthStatus::Suspended => "Suspended",
+        HealthStatus::Missing => "Missing",
+    }
+}
+
+fn judged(case: &Case) -> Health {
+    let gvk = Gvk::of(text(&case.object, &["apiVersion"]), text(&case.object, &["kind"]));
+    of(&gvk.group_kind, &case.object)
+}
 
 #[test]
-fn every_kind_is_judged_by_its_own_rule() {
-    for (group, kind, yaml, status, message) in CASES {
-        let object: Value = serde_yaml::from_str(yaml).unwrap();
-        let health = of(&GroupKind::new(group, kind), &object);
-        assert_eq!((health.status, health.message.as_str()), (*status, *message), "{kind}: {yaml}");
+fn every_case_has_the_health_it_says() {
+    let cases = cases();
+    assert!(cases.len() >= 100, "only {} cases were found", cases.len());
+    let mut wrong = Vec::new();
+    for (file, case) in cases {
+        let health = judged(&case);
+        let found = (word(&health), health.message.as_str(), health.open_ended);
+        if found != (case.health.as_str(), case.message.as_str(), case.open_ended) {
+            wrong.push(format!("{file}: {}: {found:?}", case.case));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_kind_with_a_rule_has_a_case() {
+    let cases = cases();
+    for (group, kind, _) in RULES {
+        let has = |case: &Case| {
+            let found = Gvk::of(text(&case.object, &["apiVersion"]), text(&case.object, &["kind"]));
+            found.group_kind.is(group, kind)
+        };
+        assert!(cases.iter().any(|(_, case)| has(case)), "{kind}.{group} has no case");
     }
 }
 
 #[test]
+fn kstatus_says_the_same_but_where_a_case_says_why_not() {
+    if std::env::var_os("MUSTER_RECORD").is_some() {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/kubernetes/kstatus");
+        let status = Command::new("go").args(["run", "."]).arg(folder()).current_dir(program).status();
+        assert!(status.unwrap().success(), "kstatus could not be run");
+    }
+    let recorded = fs::read_to_string(folder().join("kstatus.txt")).unwrap();
+    let recorded: BTreeMap<_, _> = recorded.lines().filter_map(|line| line.rsplit_once(": ")).collect();
+    let mut wrong = Vec::new();
+    for (file, case) in cases() {
+        let name = format!("{file}: {}", case.case);
+        let Some(kstatus) = recorded.get(name.as_str()) else {
+            wrong.push(format!("{name}: not recorded"));
+            continue;
+        };
+        let same = match word(&judged(&case)) {
+            "Healthy" => *kstatus == "Current",
+            "Progressing" => matches!(*kstatus, "InProgress" | "Terminating"),
+            "Degraded" => *kstatus == "Failed",
+            _ => false,
+        };
+        if same != case.differs.is_empty() {
+            wrong.push(format!("{name}: kstatus says {kstatus}, `differs` says {:?}", case.differs));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_worst_status_is_the_most_severe() {
-    let order = [Healthy, Suspended, Progressing, HealthStatus::Unspecified, HealthStatus::Missing, Degraded];
+    use HealthStatus::{Degraded, Healthy, Missing, Progressing, Suspended, Unspecified};
+    let order = [Healthy, Suspended, Progressing, Unspecified, Missing, Degraded];
     assert!(order.windows(2).all(|pair| severity(pair[0]) < severity(pair[1])));
 }

@@ -20,6 +20,12 @@ fn shortfall(counts: &[(&str, i64)], wanted: i64) -> Option<Health> {
         .map(|(name, count)| Health::progressing(format!("{name}: {count} of {wanted}.")))
 }
 
+/// More replicas than wanted: the last ones are about to go.
+fn surplus(object: &Value, wanted: i64) -> Option<Health> {
+    let running = status(object, "replicas");
+    (running > wanted).then(|| Health::progressing(format!("Replicas running: {running}, wanted: {wanted}.")))
+}
+
 /// A controller that has not written any status yet.
 fn unseen(object: &Value) -> Option<Health> {
     at(object, &["status", "observedGeneration"])
@@ -53,7 +59,16 @@ pub(super) fn deployment(object: &Value) -> Health {
         ("Replicas available", status(object, "availableReplicas")),
         ("Replicas ready", status(object, "readyReplicas")),
     ];
-    shortfall(&counts, wanted).unwrap_or_else(Health::healthy)
+    shortfall(&counts, wanted).or_else(|| unsettled(object)).unwrap_or_else(Health::healthy)
+}
+
+/// The counts are as wanted; its controller may still be about to say so.
+fn unsettled(object: &Value) -> Option<Health> {
+    let progressing = condition(object, "Progressing").filter(Condition::is_true);
+    let waiting = progressing
+        .filter(|condition| condition.reason != "NewReplicaSetAvailable")
+        .or_else(|| condition(object, "Available").filter(Condition::is_false))?;
+    Some(Health::progressing(waiting.explain()))
 }
 
 pub(super) fn stateful_set(object: &Value) -> Health {
@@ -68,11 +83,8 @@ pub(super) fn stateful_set(object: &Value) -> Health {
     if let Some(health) = shortfall(&counts, wanted) {
         return health;
     }
-    if status(object, "replicas") > wanted {
-        return Health::progressing(format!(
-            "Replicas running: {}, wanted: {wanted}.",
-            status(object, "replicas")
-        ));
+    if let Some(health) = surplus(object, wanted) {
+        return health;
     }
     // With OnDelete nothing moves until somebody deletes Pods: that is not progress.
     if text(object, &["spec", "updateStrategy", "type"]) == "OnDelete" {
@@ -116,12 +128,16 @@ pub(super) fn replica_set(object: &Value) -> Health {
         ("Replicas available", status(object, "availableReplicas")),
         ("Replicas ready", status(object, "readyReplicas")),
     ];
-    shortfall(&counts, spec_replicas(object)).unwrap_or_else(Health::healthy)
+    let wanted = spec_replicas(object);
+    shortfall(&counts, wanted).or_else(|| surplus(object, wanted)).unwrap_or_else(Health::healthy)
 }
 
 pub(super) fn job(object: &Value) -> Health {
     if let Some(failed) = condition(object, "Failed").filter(Condition::is_true) {
-        return Health::degraded(failed.explain());
+        return Health::degraded(match failed.reason {
+            "" => failed.explain(),
+            reason => format!("{reason}: {}", failed.explain()),
+        });
     }
     if condition(object, "Complete").is_some_and(|condition| condition.is_true()) {
         return Health::healthy();
@@ -130,7 +146,10 @@ pub(super) fn job(object: &Value) -> Health {
         return Health::suspended("The Job is suspended.");
     }
     let (active, failed) = (status(object, "active"), status(object, "failed"));
-    Health::progressing(format!("Pods active: {active}, failed: {failed}."))
+    let message = format!("Pods active: {active}, failed: {failed}.");
+    // A Job may run for hours; what limits it is its own activeDeadlineSeconds.
+    let runs = number(object, &["status", "ready"]).unwrap_or(active) > 0;
+    if runs { Health::running(message) } else { Health::progressing(message) }
 }
 
 pub(super) fn cron_job(object: &Value) -> Health {
@@ -157,12 +176,10 @@ pub(super) fn autoscaler(object: &Value) -> Health {
     Health::healthy()
 }
 
+/// Too few healthy Pods are the trouble of the workload that has them, which says so itself.
 pub(super) fn disruption_budget(object: &Value) -> Health {
-    if let Some(condition) = condition(object, "DisruptionAllowed").filter(Condition::is_false)
-        && condition.reason == "SyncFailed"
-    {
-        return Health::degraded(condition.explain());
+    match condition(object, "DisruptionAllowed").filter(Condition::is_false) {
+        Some(failed) if failed.reason == "SyncFailed" => Health::degraded(failed.explain()),
+        _ => Health::healthy(),
     }
-    shortfall(&[("Pods healthy", status(object, "currentHealthy"))], status(object, "desiredHealthy"))
-        .unwrap_or_else(Health::healthy)
 }

@@ -20,6 +20,8 @@ use crate::api::ApiError;
 use crate::apply::Done;
 use crate::applyset::Parent;
 use crate::backoff::jittered;
+use crate::health::cause::Cause;
+use crate::health::course::Courses;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::{Plan, plan};
 use crate::source::{Manifest, Problem, Snapshot};
@@ -50,6 +52,13 @@ pub(super) enum Input {
         app: String,
         key: ObjectKey,
         found: Option<Observation>,
+    },
+    /// Why an object is not well; no cause when none is to be seen, nothing at all when looking failed.
+    Looked {
+        app: String,
+        key: ObjectKey,
+        generation: i64,
+        cause: Option<Option<Cause>>,
     },
     /// One write of a run has been answered.
     Done {
@@ -83,6 +92,13 @@ pub(super) enum Action {
         app: String,
         key: ObjectKey,
         resource: Arc<Resource>,
+    },
+    /// Find out why an object is not well.
+    Look {
+        app: String,
+        key: ObjectKey,
+        resource: Arc<Resource>,
+        generation: i64,
     },
     Run {
         app: String,
@@ -164,6 +180,8 @@ pub(super) struct Core {
     /// Counts the lists of all kinds.
     pub(super) listings: u64,
     relist_at: Instant,
+    /// Objects that are not well.
+    pub(super) courses: Courses,
     /// Apps to plan again, and those to report again.
     pub(super) to_plan: BTreeSet<String>,
     pub(super) to_report: BTreeSet<String>,
@@ -187,6 +205,7 @@ impl Core {
             generations: 0,
             listings: 0,
             relist_at: now.instant + jittered(RELIST_EVERY),
+            courses: Courses::new(now.instant),
             to_plan: BTreeSet::new(),
             to_report: BTreeSet::new(),
             actions: Vec::new(),
@@ -209,6 +228,9 @@ impl Core {
             }
             Input::Watch { kind, event } => self.watched(&kind, event, now),
             Input::Refreshed { app, key, found } => self.refreshed(&app, &key, found, now),
+            Input::Looked { app, key, generation, cause } => {
+                self.looked(&app, &key, generation, cause, now);
+            }
             Input::Done { app, run, done } => self.done(&app, run, done, now),
             Input::Finished { app, run, problem } => self.finished(&app, run, problem, now),
             Input::Tick => self.tick(now),
@@ -226,7 +248,8 @@ impl Core {
     /// When [`Input::Tick`] is due next.
     pub(super) fn next_deadline(&self, now: Now) -> Instant {
         let deadlines = self.apps.values().filter_map(App::next_deadline);
-        deadlines.filter(|at| *at > now.instant).min().unwrap_or(self.relist_at).min(self.relist_at)
+        let news = deadlines.filter(|at| *at > now.instant).min().unwrap_or(self.relist_at);
+        news.min(self.relist_at).min(self.courses.next_deadline().unwrap_or(self.relist_at))
     }
 
     fn parents(&mut self, parents: Vec<Parent>, now: Now) {
@@ -328,11 +351,13 @@ impl Core {
     fn forget(&mut self, name: &str) {
         self.apps.remove(name);
         self.to_report.remove(name);
+        self.courses.retain(name, |_| false);
         self.actions.push(Action::Forget(name.to_owned()));
         self.update_watches();
     }
 
     fn tick(&mut self, now: Now) {
+        self.look_into(now);
         if self.relist_at <= now.instant {
             self.relist_at = now.instant + jittered(RELIST_EVERY);
             for watched in self.watches.values() {

@@ -7,9 +7,10 @@ use super::app::Member;
 use super::core::{Action, Core, Look, Now, Told, Watched};
 use super::observe::News;
 use crate::api::ApiError;
+use crate::health::Health;
 use crate::object::{GroupKind, Gvk, ObjectKey};
 use crate::plan::Desired;
-use crate::watch::{Event, Observation};
+use crate::watch::{Event, Observation, Seen};
 
 impl Core {
     /// Takes what Git wants of an app: all of it, or (when not `whole`) something more.
@@ -215,9 +216,9 @@ impl Core {
                 continue;
             };
             member.listing = member.listing.max(listing);
-            let before = member.seen.as_ref().map(|seen| (seen.health.clone(), seen.deleting));
+            let before = member.seen.as_ref().map(telling);
             let news = member.exists(observation, (now.instant, now.timestamp));
-            let after = member.seen.as_ref().map(|seen| (seen.health.clone(), seen.deleting));
+            let after = member.seen.as_ref().map(telling);
             self.tell(name, &key, &news);
             if news != News::Stale && (news != News::Noted || before != after) {
                 self.touch(name);
@@ -317,6 +318,11 @@ impl Core {
             _ => {}
         }
     }
+}
+
+/// What of an object a status shows, or health over time goes by.
+fn telling(seen: &Seen) -> (Health, bool, i64) {
+    (seen.health.clone(), seen.deleting, seen.generation)
 }
 
 /// A member that is neither wanted nor there is nothing.

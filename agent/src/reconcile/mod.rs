@@ -10,6 +10,7 @@
 mod answers;
 mod app;
 mod core;
+mod health;
 mod looking;
 mod observe;
 mod resolve;
@@ -259,6 +260,9 @@ impl Loop {
                 self.tasks.resolve(app, generation, namespace, manifests);
             }
             Action::Refresh { app, key, resource } => self.tasks.refresh(app, key, resource),
+            Action::Look { app, key, resource, generation } => {
+                self.tasks.look(app, key, resource, generation);
+            }
             Action::Run { app, run, plan } => self.tasks.run(app, run, plan),
             Action::Cancel { run } => self.tasks.cancel(run),
             Action::Ended { run } => self.tasks.ended(run),

@@ -6,6 +6,8 @@ use prost_types::Timestamp;
 
 use super::app::{App, Member, Presence};
 use super::core::{Action, Core, Now, Told, Watched};
+use super::health::judge;
+use crate::health::course::Courses;
 use crate::health::severity;
 use crate::object::{Gvk, ObjectKey};
 use crate::report::health_word;
@@ -30,7 +32,7 @@ impl Core {
             }
             let before = app.last.health;
             let known = app.last.since.is_some();
-            let status = status(app, &self.watches, now.timestamp);
+            let status = status(app, &self.watches, &mut self.courses, now);
             let health = status.health();
             if known && before != health {
                 let words =
@@ -47,10 +49,12 @@ impl Core {
 }
 
 /// The status of an app, which then remembers what it said.
-fn status(app: &mut App, watches: &BTreeMap<Gvk, Watched>, now: Timestamp) -> AppStatus {
+fn status(app: &mut App, watches: &BTreeMap<Gvk, Watched>, courses: &mut Courses, now: Now) -> AppStatus {
     let problems = problems(app, watches);
-    let mut objects: Vec<_> =
-        app.members.iter().filter_map(|(key, member)| object_status(app, key, member)).collect();
+    courses.retain(&app.name, |key| app.members.get(key).is_some_and(|member| member.seen.is_some()));
+    let mut judged = |key, member| object_status(app, courses, key, member, now);
+    let mut objects: Vec<_> = app.members.iter().filter_map(|(key, member)| judged(key, member)).collect();
+    let now = now.timestamp;
     let sync = sync(app, &problems);
     let health = health(app, &objects);
     if (sync, health) != (app.last.sync, app.last.health) || app.last.since.is_none() {
@@ -155,14 +159,20 @@ fn health(app: &App, objects: &[ObjectStatus]) -> HealthStatus {
     all.max_by_key(|health| severity(*health)).unwrap_or(none)
 }
 
-fn object_status(app: &App, key: &ObjectKey, member: &Member) -> Option<ObjectStatus> {
+fn object_status(
+    app: &App,
+    courses: &mut Courses,
+    key: &ObjectKey,
+    member: &Member,
+    now: Now,
+) -> Option<ObjectStatus> {
     let version = match (&member.desired, &member.seen) {
         (Some(desired), _) => &desired.resource.gvk.version,
         (None, Some(seen)) if app.owns(member) => &seen.resource.gvk.version,
         _ => return None,
     };
-    let (health, message) = match &member.seen {
-        Some(seen) => (seen.health.status, seen.health.message.clone()),
+    let (health, message) = match judge(courses, app, key, member, now.instant) {
+        Some(health) => (health.status, health.message),
         None => (HealthStatus::Missing, "It is not in the cluster.".to_owned()),
     };
     let message = match (&member.failure, &member.desired) {

@@ -13,6 +13,7 @@ use crate::api::{Api, ApiError};
 use crate::apply::Done;
 use crate::applyset::{self, Parent};
 use crate::backoff::Backoff;
+use crate::health::cause;
 use crate::metrics::{Happening, Metrics};
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::Plan;
@@ -89,6 +90,23 @@ impl Tasks {
             });
             let found = found.await;
             let _ = news.send(Input::Refreshed { app, key, found }).await;
+        });
+    }
+
+    /// Finds out why an object is not well. Whatever happens, there is an answer.
+    pub(super) fn look(&mut self, app: String, key: ObjectKey, resource: Arc<Resource>, generation: i64) {
+        let (api, news) = (self.api.clone(), self.news.clone());
+        self.set.spawn(async move {
+            let work = std::panic::AssertUnwindSafe(cause::look(&api, &resource, &key)).catch_unwind();
+            let cause = match work.await {
+                Ok(Ok(cause)) => Some(cause),
+                Ok(Err(error)) => {
+                    tracing::debug!(app, object = %key, %error, "It could not be looked into.");
+                    None
+                }
+                Err(_) => None,
+            };
+            let _ = news.send(Input::Looked { app, key, generation, cause }).await;
         });
     }
 

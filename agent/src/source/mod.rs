@@ -115,6 +115,8 @@ pub(crate) struct Options {
     pub(crate) prune: bool,
     pub(crate) self_heal: bool,
     pub(crate) suspend: bool,
+    /// How long an object may be on its way before that is Degraded.
+    pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
 }
 
@@ -148,6 +150,7 @@ impl Default for Options {
             prune: true,
             self_heal: true,
             suspend: false,
+            timeout: Duration::from_secs(300),
             retry: Retry {
                 limit: 5,
                 first: Duration::from_secs(5),

@@ -131,7 +131,6 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
             let fields = [
                 ("spec.source.repo", spec.source.repo.is_some()),
                 ("spec.sync.interval", spec.sync.interval.is_some()),
-                ("spec.sync.timeout", spec.sync.timeout != muster_spec::Sync::default().timeout),
                 ("spec.sync.serviceAccount", spec.sync.service_account.is_some()),
                 ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
                 ("spec.dependsOn", !spec.depends_on.is_empty()),
@@ -178,6 +177,7 @@ fn options(app: &App) -> Options {
         prune: sync.prune,
         self_heal: sync.self_heal,
         suspend: sync.suspend,
+        timeout: sync.timeout.into(),
         retry: Retry {
             limit: sync.retry.limit,
             first: backoff.duration.into(),

@@ -2,14 +2,13 @@
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use muster_wire::v1::HealthStatus;
 use serde_json::Value;
 
 use crate::APP_LABEL;
 use crate::applyset::PART_OF;
 use crate::drift::our_fields;
 use crate::health::{self, Health};
-use crate::object::{GroupKind, ObjectKey, Resource, text};
+use crate::object::{GroupKind, ObjectKey, Resource, number, text};
 
 /// One object as the server gave it. The body goes as soon as it has been compared.
 #[derive(Clone, Debug)]
@@ -34,6 +33,8 @@ pub(crate) struct Seen {
     /// EndpointSlice of a Service shows.
     pub(crate) applied_by_us: bool,
     pub(crate) deleting: bool,
+    /// `metadata.generation`: grows with every change of the spec; 0 for kinds without.
+    pub(crate) generation: i64,
     pub(crate) health: Health,
 }
 
@@ -53,6 +54,7 @@ impl Observation {
                 part_of: label(PART_OF).into(),
                 applied_by_us: our_fields(&body).is_some(),
                 deleting: !meta("deletionTimestamp").is_empty(),
+                generation: number(&body, &["metadata", "generation"]).unwrap_or(0),
                 health: judge(kind, &body),
             },
             body,
@@ -62,10 +64,8 @@ impl Observation {
 
 /// An object so odd that judging it fails is that object's problem, not its watch's.
 fn judge(kind: &GroupKind, body: &Value) -> Health {
-    catch_unwind(|| health::of(kind, body)).unwrap_or_else(|_| Health {
-        status: HealthStatus::Unspecified,
-        message: "Its health could not be judged: the agent failed on it.".to_owned(),
-    })
+    catch_unwind(|| health::of(kind, body))
+        .unwrap_or_else(|_| Health::unknown("Its health could not be judged: the agent failed on it."))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::super::resolve::{Owner, Resolution, prepare};
 use crate::apply::{Applied, Done, Failure};
 use crate::applyset::{self, Parent};
 use crate::drift::{self, Projection};
+use crate::health::cause::Cause;
 use crate::object::{Gvk, ObjectKey, Resource};
 use crate::plan::{Desired, Place, Plan, Step};
 use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
@@ -38,6 +39,8 @@ pub(super) struct World {
     pub(super) failing: u32,
     pub(super) statuses: BTreeMap<String, AppStatus>,
     pub(super) events: Vec<(EventKind, String)>,
+    /// What looks find.
+    pub(super) causes: BTreeMap<ObjectKey, Cause>,
     now: Now,
 }
 
@@ -76,6 +79,7 @@ impl World {
             failing: 0,
             statuses: BTreeMap::new(),
             events: Vec::new(),
+            causes: BTreeMap::new(),
             now,
         };
         world.restart();
@@ -181,6 +185,10 @@ impl World {
             Action::Refresh { app, key, resource } => {
                 let found = self.cluster.get(&key).map(|object| Observation::of(&resource, object.clone()));
                 self.queue.push_back(Input::Refreshed { app, key, found });
+            }
+            Action::Look { app, key, generation, .. } => {
+                let cause = self.causes.get(&key).cloned();
+                self.queue.push_back(Input::Looked { app, key, generation, cause: Some(cause) });
             }
             Action::Run { app, run, plan } => self.run(&app, run, plan),
             Action::Cancel { .. } | Action::Ended { .. } => {}
