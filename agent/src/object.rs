@@ -139,6 +139,24 @@ pub(crate) fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     half
 }
 
+/// The digest as text, in hexadecimal.
+pub(crate) fn hex(digest: &Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a digest in hexadecimal.
+pub(crate) fn from_hex(text: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    if text.len() != 2 * digest.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(16 * digit(0)? + digit(1)?).ok()?;
+    }
+    Some(digest)
+}
+
 /// Walks down maps by name; `None` where the way ends.
 pub(crate) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, name| value.get(name))
@@ -159,9 +177,23 @@ pub(crate) fn items<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
     at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// Whether the object is on its way out, and if so what it waits for.
+pub(crate) fn going(live: &Value) -> Option<String> {
+    let since = text(live, &["metadata", "deletionTimestamp"]);
+    let finalizers: Vec<_> =
+        items(live, &["metadata", "finalizers"]).iter().filter_map(Value::as_str).collect();
+    let waits = match finalizers.as_slice() {
+        [] => String::new(),
+        [one] => format!(" and waits for the finalizer {one}"),
+        many => format!(" and waits for the finalizers {}", many.join(", ")),
+    };
+    (!since.is_empty()).then(|| format!("It is being deleted since {since}{waits}."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn names_read_as_kubectl_writes_them() {
@@ -174,6 +206,24 @@ mod tests {
         assert_eq!(ObjectKey::new(GroupKind::new("", "Namespace"), "", "a").to_string(), "Namespace/a");
         assert_eq!(Gvk::of("apps/v1", "Deployment").api_version(), "apps/v1");
         assert_eq!(Gvk::of("v1", "Pod").api_version(), "v1");
+    }
+
+    #[test]
+    fn what_is_going_says_what_it_waits_for() {
+        let live =
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["a.org/b"]}});
+        let expected = "It is being deleted since 2026-01-01T00:00:00Z and waits for the finalizer a.org/b.";
+        assert_eq!(going(&live).as_deref(), Some(expected));
+        assert_eq!(going(&json!({"metadata": {"finalizers": ["a"]}})), None);
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let sum = digest([b"a".as_slice()]);
+        assert_eq!(from_hex(&hex(&sum)), Some(sum));
+        for wrong in ["", "00", "+f112233445566778899aabbccddeeff0", "zz112233445566778899aabbccddeeff"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub(crate) use error::ApiError;
+pub(crate) use error::{ApiError, Cause, FieldConflict};
 pub(crate) use fence::Fence;
 pub(crate) use lines::Lines;
 pub(crate) use verb::Verb;
@@ -44,6 +44,17 @@ pub(crate) struct Api {
     client: kube::Client,
     fence: Fence,
     metrics: Metrics,
+}
+
+/// How an apply treats fields that others hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Apply {
+    /// It fails and names them.
+    Yield,
+    /// It takes them over.
+    Force,
+    /// As `Yield`, and nothing is written.
+    Try,
 }
 
 /// One page of a list; the items are still text, to be parsed one by one.
@@ -80,20 +91,70 @@ impl Api {
         parse(&self.call(Verb::Get, path, "", Vec::new()).await?)
     }
 
-    /// Applies one object (server-side, taking over fields others hold) and gives it as it is then.
+    /// Reads one object's `metadata`; what is below it comes empty.
+    pub(crate) async fn get_metadata(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, ApiError> {
+        let path = object_path(resource, namespace, name);
+        parse(&self.call(Verb::GetMetadata, &path, "", Vec::new()).await?)
+    }
+
+    /// Applies one object (server-side) and gives it as it is then.
+    ///
+    /// # Errors
+    /// [`ApiError::Held`] where others hold fields of it, unless `mode` forces them.
     pub(crate) async fn apply(
         &self,
         resource: &Resource,
         namespace: &str,
         name: &str,
         body: Vec<u8>,
+        mode: Apply,
     ) -> Result<Value, ApiError> {
         self.fence.check()?;
         let path = format!(
-            "{}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict",
-            object_path(resource, namespace, name)
+            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict{}",
+            object_path(resource, namespace, name),
+            match mode {
+                Apply::Yield => "&force=false",
+                Apply::Force => "&force=true",
+                Apply::Try => "&force=false&dryRun=All",
+            }
         );
         parse(&self.call(Verb::Apply, &path, "application/apply-patch+yaml", body).await?)
+    }
+
+    /// Changes one object by a JSON patch (RFC 6902).
+    pub(crate) async fn patch(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, ApiError> {
+        self.fence.check()?;
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(resource, namespace, name));
+        parse(&self.call(Verb::Patch, &path, "application/json-patch+json", patch.to_string().into()).await?)
+    }
+
+    /// Whether the object would be valid if there were none by its name yet. Writes nothing.
+    pub(crate) async fn could_be_created(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        body: Vec<u8>,
+    ) -> Result<bool, ApiError> {
+        let path =
+            format!("{}?fieldManager={FIELD_MANAGER}&dryRun=All", collection_path(resource, namespace));
+        match self.call(Verb::Create, &path, "application/json", body).await {
+            // Validation comes before the look whether it exists already.
+            Ok(_) | Err(ApiError::Conflict(_)) => Ok(true),
+            Err(ApiError::Invalid { .. } | ApiError::Rejected { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates one object, failing when it exists.
@@ -242,7 +303,7 @@ impl Api {
         body: Vec<u8>,
     ) -> Result<http::Response<Body>, ApiError> {
         let mut request =
-            Request::builder().method(verb.method()).uri(path).header(header::ACCEPT, "application/json");
+            Request::builder().method(verb.method()).uri(path).header(header::ACCEPT, verb.accept());
         if !kind.is_empty() {
             request = request.header(header::CONTENT_TYPE, kind);
         }

@@ -1,12 +1,14 @@
 //! Would deleting this take something with it that is not the app's?
 //!
 //! A Namespace takes all it holds, a CustomResourceDefinition all objects of its kind. Both are deleted only
-//! when that is nothing but the app's own objects and what controllers made from them.
+//! when that is nothing but the app's own objects, none of which is to be kept, and what controllers made from
+//! them.
 use serde_json::Value;
 
 use crate::APP_LABEL;
 use crate::api::discovery::Discovery;
 use crate::api::{Api, ApiError};
+use crate::directives::{Directives, Prune};
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource, items, text};
 
 /// Something in the cluster that is not the app's, if deleting `key` would take any with it.
@@ -98,7 +100,8 @@ fn is_foreign(app: &str, kind: &GroupKind, object: &Value) -> bool {
     let default = DEFAULTS.iter().any(|(default, called)| kind.is("", default) && name == *called);
     let ours = text(object, &["metadata", "labels", APP_LABEL]) == app;
     let going = !text(object, &["metadata", "deletionTimestamp"]).is_empty();
-    !(derived || default || ours || going)
+    let kept = Directives::of(object).prune == Prune::Keep;
+    !(derived || default || (ours && !kept) || going)
 }
 
 #[cfg(test)]
@@ -119,6 +122,13 @@ mod tests {
             ("Secret", object(json!({})), true),
             ("Secret", object(json!({"labels": {APP_LABEL: "other"}})), true),
             ("Secret", object(json!({"labels": {APP_LABEL: "web"}})), false),
+            (
+                "Secret",
+                object(
+                    json!({"labels": {APP_LABEL: "web"}, "annotations": {"muster.dev/prune": "disabled"}}),
+                ),
+                true,
+            ),
             ("Pod", object(json!({"ownerReferences": [{"kind": "ReplicaSet"}]})), false),
             ("Secret", object(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"})), false),
             ("ServiceAccount", object(json!({"name": "default"})), false),

@@ -2,12 +2,19 @@
 //!
 //! Steps one after the other, what is in a step a few at a time. Every answer is told at once. A failing
 //! object keeps the later objects of its app from nothing, but nothing is pruned after a failure.
+mod adopt;
+mod attempt;
+mod conflicts;
 mod foreign;
+mod managers;
 mod parent;
 mod prune;
+mod replace;
 mod secrets;
 mod wait;
 mod write;
+
+pub(crate) use attempt::{Before, Known};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +65,8 @@ pub(crate) struct Applied {
     pub(crate) seen: Seen,
     pub(crate) digest: Digest,
     pub(crate) projection: Projection,
+    /// What else was done for it, in sentences: adopted, taken over, created anew.
+    pub(crate) note: Option<String>,
 }
 
 /// An object that was not applied.
@@ -89,6 +98,7 @@ impl Executor {
         &self,
         app: &str,
         plan: Plan,
+        known: &Known,
         cancel: &CancellationToken,
         tell: impl Fn(Done) -> F + Sync,
     ) -> Result<(), Problem>
@@ -110,7 +120,7 @@ impl Executor {
                     tell(Done::Parent(None)).await;
                 }
                 Step::EnsureNamespace(name) => self.ensure_namespace(&name).await?,
-                Step::Apply(objects) => failed |= self.apply_all(objects, cancel, &tell).await,
+                Step::Apply(objects) => failed |= self.apply_all((app, known), objects, cancel, &tell).await,
                 Step::AwaitDefinitions(keys) => {
                     if !failed {
                         self.await_definitions(&keys, cancel).await?;

@@ -1,6 +1,6 @@
 //! How is the ApplySet parent written and deleted?
 use super::Executor;
-use crate::api::ApiError;
+use crate::api::{ApiError, Apply};
 use crate::applyset::{Parent, parent_name};
 use crate::object::{Gvk, Resource, text};
 use crate::source::{Kind, Problem};
@@ -10,7 +10,8 @@ impl Executor {
         let name = parent_name(&parent.app);
         let body = parent.to_object(&self.home).to_string().into_bytes();
         let resource = config_maps();
-        let applied = self.retry(|| self.api.apply(&resource, &self.home, &name, body.clone())).await;
+        let applied =
+            self.retry(|| self.api.apply(&resource, &self.home, &name, body.clone(), Apply::Force)).await;
         applied.map(drop).map_err(|error| Problem {
             kind: Kind::Apply,
             place: format!("ConfigMap/{}/{name}", self.home),

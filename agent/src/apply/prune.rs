@@ -34,14 +34,19 @@ impl Executor {
     async fn prune(&self, app: &str, doomed: &Doomed) -> Result<(), Problem> {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut tries = 0;
-        let Doomed { key, resource, uid } = doomed;
+        let Doomed { key, resource, uid, with_contents } = doomed;
         let refuse = |message: String| Problem { kind: Kind::Prune, place: key.to_string(), message };
-        match foreign::taken_along(&self.api, &self.discovery, app, key).await {
+        let taken_along = match with_contents {
+            true => Ok(None),
+            false => foreign::taken_along(&self.api, &self.discovery, app, key).await,
+        };
+        match taken_along {
             Ok(None) => {}
             Ok(Some(other)) => {
                 return Err(refuse(format!(
-                    "It left Git and is kept, since {other} would be deleted with it and is not the app's. Delete or \
-                     move that, or put this back into Git."
+                    "It left Git and is kept, since {other} would be deleted with it and is not the app's, or is to be \
+                     kept. Delete or move that, put this back into Git, or annotate this in the cluster with \
+                     muster.dev/prune: with-contents."
                 )));
             }
             Err(error) => {

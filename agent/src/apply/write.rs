@@ -1,20 +1,20 @@
 //! How is one object written, and what do its errors mean?
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::{Attempt, Failed, Known};
 use super::{Applied, Done, Executor, Failure, RETRY_MAX, RETRY_MIN, TRIES, WRITES_AT_ONCE, secrets};
 use crate::api::ApiError;
 use crate::backoff::Backoff;
-use crate::drift::{self, Projection};
 use crate::object::{Gvk, ObjectKey, Resource};
 use crate::plan::Desired;
 use crate::source::{Kind, Problem};
-use crate::watch::Observation;
 
 impl Executor {
     pub(super) async fn apply_all<F>(
         &self,
+        (app, known): (&str, &Known),
         objects: Vec<(ObjectKey, Desired)>,
         cancel: &CancellationToken,
         tell: &(impl Fn(Done) -> F + Sync),
@@ -23,7 +23,8 @@ impl Executor {
         F: Future<Output = ()> + Send,
     {
         let answers = futures::stream::iter(objects).map(|(key, desired)| async move {
-            let outcome = self.apply(&key, &desired, cancel).await;
+            let attempt = Attempt { executor: self, app, key: &key, desired: &desired, known, cancel };
+            let outcome = self.apply(&attempt).await;
             let failed = outcome.is_err();
             tell(Done::Applied { key, outcome }).await;
             failed
@@ -31,44 +32,34 @@ impl Executor {
         answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
     }
 
-    async fn apply(
-        &self,
-        key: &ObjectKey,
-        desired: &Desired,
-        cancel: &CancellationToken,
-    ) -> Result<Applied, Failure> {
+    async fn apply(&self, attempt: &Attempt<'_>) -> Result<Applied, Failure> {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut may_have_happened = false;
-        let mut tries = 0;
-        loop {
-            let cut_short = Failure { problem: None, may_have_happened };
-            let Ok(_permit) = self.writes.acquire().await else { return Err(cut_short) };
-            if cancel.is_cancelled() {
-                return Err(cut_short);
-            }
-            let answer =
-                self.api.apply(&desired.resource, &key.namespace, &key.name, desired.body.to_vec()).await;
-            drop(_permit);
-            tries += 1;
-            let error = match answer {
-                Ok(object) => return Ok(applied(desired, object)),
-                Err(ApiError::NotLeading) => return Err(cut_short),
-                Err(error) => error,
+        for tries in 1.. {
+            let error = match attempt.run().await {
+                Ok(applied) => return Ok(applied),
+                Err(Failed::Cancelled | Failed::Api(ApiError::NotLeading)) => break,
+                Err(Failed::Refused(message)) => {
+                    let problem = Some(problem(attempt.key, attempt.desired, &message));
+                    return Err(Failure { problem, may_have_happened });
+                }
+                Err(Failed::Api(error)) => error,
             };
             may_have_happened |= matches!(error, ApiError::Timeout | ApiError::Unreachable(_));
             if !error.is_transient() || tries == TRIES {
                 if matches!(&error, ApiError::NotFound { kind, .. } if kind != "namespaces") {
-                    self.discovery.forget(&desired.resource.gvk);
+                    self.discovery.forget(&attempt.desired.resource.gvk);
                 }
-                let problem = Some(apply_problem(key, desired, &error));
+                let problem = Some(apply_problem(attempt.key, attempt.desired, &error));
                 return Err(Failure { problem, may_have_happened });
             }
             let wait = backoff.next_wait().max(error.retry_after().unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = cancel.cancelled() => {}
+                () = attempt.cancel.cancelled() => {}
             }
         }
+        Err(Failure { problem: None, may_have_happened })
     }
 
     pub(super) async fn ensure_namespace(&self, name: &str) -> Result<(), Problem> {
@@ -93,18 +84,6 @@ impl Executor {
     }
 }
 
-fn applied(desired: &Desired, object: Value) -> Applied {
-    let projection = match drift::our_fields(&object) {
-        Some(fields) => {
-            let wanted = serde_json::from_slice(&desired.body).unwrap_or(Value::Null);
-            Projection::of(fields, &wanted, &object)
-        }
-        None => Projection::nothing(),
-    };
-    let seen = Observation::of(&desired.resource, object).seen;
-    Applied { seen, digest: desired.digest, projection }
-}
-
 fn apply_problem(key: &ObjectKey, desired: &Desired, error: &ApiError) -> Problem {
     let message = match error {
         ApiError::NotFound { kind, message } if kind == "namespaces" => {
@@ -113,6 +92,10 @@ fn apply_problem(key: &ObjectKey, desired: &Desired, error: &ApiError) -> Proble
         ApiError::NotFound { .. } => format!("The API server has no kind {} any more.", desired.resource.gvk),
         error => error.to_string(),
     };
+    problem(key, desired, &message)
+}
+
+fn problem(key: &ObjectKey, desired: &Desired, message: &str) -> Problem {
     let message = format!("{message} It is written in {}.", desired.place);
     let message = if key.kind.is("", "Secret") { secrets::mask(&message, &desired.body) } else { message };
     Problem { kind: Kind::Apply, place: key.to_string(), message }

@@ -16,6 +16,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::object::{GroupKind, text};
+use crate::plan::guard::Held;
 
 /// Label on members: the id of their set.
 pub(crate) const PART_OF: &str = "applyset.kubernetes.io/part-of";
@@ -26,6 +27,9 @@ pub(crate) const ID: &str = "applyset.kubernetes.io/id";
 /// Annotation on parents of apps that must not be pruned, so that this is known even when the document
 /// that said so has left Git.
 const PRUNE: &str = "muster.dev/prune";
+
+/// Annotation on parents of apps of which too much would be deleted: how much of what.
+const HELD: &str = "muster.dev/prune-held";
 
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
@@ -59,12 +63,20 @@ pub(crate) struct Parent {
     pub(crate) namespaces: BTreeSet<String>,
     /// Whether members may be pruned.
     pub(crate) prune: bool,
+    /// A deletion of too many members at once, which waits to be confirmed.
+    pub(crate) held: Option<Held>,
 }
 
 impl Parent {
     /// A set without members.
     pub(crate) fn empty(app: &str) -> Self {
-        Parent { app: app.to_owned(), kinds: BTreeSet::new(), namespaces: BTreeSet::new(), prune: true }
+        Parent {
+            app: app.to_owned(),
+            kinds: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
+            prune: true,
+            held: None,
+        }
     }
 
     /// The kinds and namespaces of both, and what `other` says besides.
@@ -72,6 +84,7 @@ impl Parent {
         Parent {
             app: other.app.clone(),
             prune: other.prune,
+            held: other.held,
             kinds: &self.kinds | &other.kinds,
             namespaces: &self.namespaces | &other.namespaces,
         }
@@ -92,6 +105,7 @@ impl Parent {
             kinds: list(KINDS).filter_map(GroupKind::parse).collect(),
             namespaces: list(NAMESPACES).map(str::to_owned).collect(),
             prune: text(object, &["metadata", "annotations", PRUNE]) != "false",
+            held: Held::parse(text(object, &["metadata", "annotations", HELD])),
             app,
         })
     }
@@ -117,6 +131,9 @@ impl Parent {
         if !self.prune {
             object["metadata"]["annotations"][PRUNE] = json!("false");
         }
+        if let Some(held) = self.held {
+            object["metadata"]["annotations"][HELD] = json!(held.to_string());
+        }
         object
     }
 }
@@ -131,6 +148,7 @@ mod tests {
             kinds: [GroupKind::new("apps", "Deployment"), GroupKind::new("", "Service")].into(),
             namespaces: ["demo".to_owned()].into(),
             prune: true,
+            held: Some(Held { count: 4, of: 5 }),
         }
     }
 
@@ -164,6 +182,7 @@ mod tests {
             kinds: [GroupKind::new("", "ConfigMap")].into(),
             namespaces: ["extra".to_owned()].into(),
             prune: false,
+            held: None,
         });
         assert_eq!((wider.kinds.len(), wider.namespaces.len(), wider.prune), (3, 2, false));
         assert_eq!(Parent::parse(&wider.to_object("muster-system"), "muster-system"), Some(wider));

@@ -58,7 +58,7 @@ impl fmt::Display for Path {
 }
 
 /// Goes one element down.
-pub(super) fn step<'a>(value: &'a Value, element: &str) -> Option<&'a Value> {
+pub(crate) fn step<'a>(value: &'a Value, element: &str) -> Option<&'a Value> {
     let (sort, name) = element.split_once(':')?;
     match sort {
         "f" => value.get(name),
@@ -103,6 +103,17 @@ impl Projection {
         Projection { fields: fields.to_string().into(), leaves: leaves.into() }
     }
 
+    /// Whether one of the fields is this one, contains it or is in it. `field` is spelled as the API server
+    /// spells it in conflicts, such as `.spec.containers[name="web"].image`.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        let fields: Value = serde_json::from_str(&self.fields).unwrap_or_default();
+        let mut found = false;
+        walk(&fields, &mut Vec::new(), None, &mut |path, _| {
+            found |= is_within(&spelled(path), field) || is_within(field, &spelled(path));
+        });
+        found
+    }
+
     /// No field at all: an object in which no change is seen.
     pub(crate) fn nothing() -> Projection {
         Projection { fields: "null".into(), leaves: Box::default() }
@@ -120,6 +131,30 @@ impl Projection {
         });
         paths
     }
+}
+
+/// Whether a path is `outer` or something below it.
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// A path as structured-merge-diff prints it (`fieldpath.Path.String`).
+fn spelled(path: &[&str]) -> String {
+    let mut text = String::new();
+    for element in path {
+        match element.split_once(':') {
+            Some(("f", name)) => text.extend([".", name]),
+            Some(("k", keys)) => {
+                let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+                let keys: Vec<_> = keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                text.extend(["[", &keys.join(","), "]"]);
+            }
+            Some(("v", value)) => text.extend(["[=", value, "]"]),
+            Some((_, index)) => text.extend(["[", index, "]"]),
+            None => {}
+        }
+    }
+    text
 }
 
 /// Marks the leaves where we applied an empty map or list.

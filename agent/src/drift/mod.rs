@@ -15,7 +15,7 @@ mod who;
 
 use serde_json::Value;
 
-pub(crate) use fields::{Path, Projection};
+pub(crate) use fields::{Path, Projection, step};
 pub(crate) use fight::{Fight, Verdict};
 pub(crate) use proof::proven_in_sync;
 pub(crate) use who::last_writer;

@@ -7,6 +7,7 @@
 //!
 //! A plan is data. It is made again from what is known whenever something changes, so a plan that was
 //! cut short needs no undoing.
+pub(crate) mod guard;
 pub(crate) mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::applyset::Parent;
+use crate::directives::Directives;
 use crate::object::{Digest, GroupKind, ObjectKey, Resource};
 
 /// Where in Git an object is written.
@@ -35,9 +37,11 @@ pub(crate) struct Desired {
     pub(crate) resource: Arc<Resource>,
     /// The object as JSON, with our labels and its namespace.
     pub(crate) body: Arc<[u8]>,
-    /// Digest of the body.
+    /// Digest of what Git says of it.
     pub(crate) digest: Digest,
     pub(crate) place: Place,
+    /// What its annotations ask for.
+    pub(crate) directives: Directives,
 }
 
 /// An object to delete.
@@ -47,6 +51,8 @@ pub(crate) struct Doomed {
     pub(crate) resource: Arc<Resource>,
     /// Only the object with this uid: one created since under the same name is not meant.
     pub(crate) uid: Box<str>,
+    /// Whether it goes whatever else is deleted with it.
+    pub(crate) with_contents: bool,
 }
 
 /// What the planner looks at.
@@ -56,6 +62,12 @@ pub(crate) struct View<'a> {
     pub(crate) home: &'a str,
     /// Whether the app lets its members be pruned at all.
     pub(crate) prune: bool,
+    /// Largest share of the members that may be pruned at once, in percent.
+    pub(crate) prune_limit_percent: u8,
+    /// Whether all that Git wants is known, so that what it does not want is too.
+    pub(crate) is_known: bool,
+    /// Members that Git wants and that are in the cluster.
+    pub(crate) staying: usize,
     /// Namespace to create when objects go into it and Git does not bring it; none when Git names none.
     pub(crate) namespace: Option<&'a str>,
     /// The set's parent, as it was last written or read.
@@ -82,6 +94,16 @@ pub(crate) struct Surplus<'a> {
     /// It is not to be deleted now: another app is about to take it over, or its deletion failed a moment
     /// ago.
     pub(crate) keep: bool,
+    /// Its annotations ask for that it stays, whatever becomes of the app.
+    pub(crate) stays: bool,
+    /// Its annotations ask for that it goes whatever else is deleted with it.
+    pub(crate) with_contents: bool,
+}
+
+impl Surplus<'_> {
+    fn is_doomed(&self) -> bool {
+        !self.deleting && !self.keep && !self.stays
+    }
 }
 
 /// One step. Steps run one after the other; what is inside one runs together.
@@ -117,7 +139,8 @@ impl fmt::Display for Plan {
             match step {
                 Step::SetParent(parent) => {
                     let kinds = names(&mut parent.kinds.iter().map(ToString::to_string));
-                    writeln!(f, "set {kinds}")?;
+                    let held = parent.held.map(|held| format!(", {held} held")).unwrap_or_default();
+                    writeln!(f, "set {kinds}{held}")?;
                 }
                 Step::EnsureNamespace(name) => writeln!(f, "namespace {name}")?,
                 Step::Apply(objects) => {
@@ -140,11 +163,14 @@ impl fmt::Display for Plan {
 pub(crate) fn plan(view: &View<'_>) -> Plan {
     let mut steps = Vec::new();
     let needed = parent_of(view, view.wanted.iter().copied());
-    if !view.apply.is_empty() {
+    let other_share = view.parent.is_some_and(|parent| parent.held != needed.held);
+    if !view.apply.is_empty() || other_share {
         let wide = view.parent.map_or_else(|| needed.clone(), |parent| parent.union(&needed));
         if view.parent != Some(&wide) {
             steps.push(Step::SetParent(wide));
         }
+    }
+    if !view.apply.is_empty() {
         steps.extend(missing_namespace(view).map(Step::EnsureNamespace));
         steps.extend(apply_steps(view));
     }
@@ -154,7 +180,7 @@ pub(crate) fn plan(view: &View<'_>) -> Plan {
             steps: view.parent.map(|_| Step::DeleteParent(view.app.to_owned())).into_iter().collect(),
         };
     }
-    if view.may_prune && view.prune {
+    if view.may_prune && view.prune && needed.held.is_none() {
         steps.extend(prune_steps(view));
     }
     if view.may_prune && steps.is_empty() {
@@ -165,7 +191,7 @@ pub(crate) fn plan(view: &View<'_>) -> Plan {
 
 /// What the parent should be once nothing else is left to do.
 fn settle_parent(view: &View<'_>, needed: &Parent) -> Option<Step> {
-    if view.removed && view.surplus.is_empty() {
+    if view.removed && view.surplus.values().all(|surplus| surplus.stays) {
         return view.parent.map(|_| Step::DeleteParent(view.app.to_owned()));
     }
     let exact = parent_of(view, view.surplus.keys().copied()).union(needed);
@@ -177,7 +203,7 @@ fn settle_parent(view: &View<'_>, needed: &Parent) -> Option<Step> {
 }
 
 fn parent_of<'a>(view: &View<'_>, keys: impl Iterator<Item = &'a ObjectKey>) -> Parent {
-    let mut parent = Parent { prune: view.prune, ..Parent::empty(view.app) };
+    let mut parent = Parent { prune: view.prune, held: held(view), ..Parent::empty(view.app) };
     let mut seen: BTreeSet<&GroupKind> = BTreeSet::new();
     for key in keys {
         if seen.insert(&key.kind) {
@@ -189,6 +215,19 @@ fn parent_of<'a>(view: &View<'_>, keys: impl Iterator<Item = &'a ObjectKey>) -> 
         }
     }
     parent
+}
+
+/// The deletion that waits to be confirmed. Removing an App document is a deliberate act and needs no more.
+fn held(view: &View<'_>) -> Option<guard::Held> {
+    let before = view.parent.and_then(|parent| parent.held);
+    if view.removed || !view.prune {
+        return None;
+    }
+    if !view.is_known {
+        return before;
+    }
+    let doomed = view.surplus.values().filter(|surplus| surplus.is_doomed()).count();
+    guard::judge(before, doomed, doomed + view.staying, view.prune_limit_percent)
 }
 
 /// The app's namespace, when something is applied into it and no object of Git's is that Namespace.
@@ -216,11 +255,12 @@ fn apply_steps(view: &View<'_>) -> Vec<Step> {
 
 fn prune_steps(view: &View<'_>) -> Vec<Step> {
     let mut tiers: BTreeMap<order::Tier, Vec<Doomed>> = BTreeMap::new();
-    for (key, surplus) in view.surplus.iter().filter(|(_, surplus)| !surplus.deleting && !surplus.keep) {
+    for (key, surplus) in view.surplus.iter().filter(|(_, surplus)| surplus.is_doomed()) {
         tiers.entry(order::tier(&key.kind)).or_default().push(Doomed {
             key: (*key).clone(),
             resource: surplus.resource.clone(),
             uid: surplus.uid.into(),
+            with_contents: surplus.with_contents,
         });
     }
     tiers.into_values().rev().map(Step::Prune).collect()

@@ -12,11 +12,17 @@ fn resource(key: &ObjectKey) -> Arc<Resource> {
 
 fn desired(key: &ObjectKey) -> Desired {
     let place = Place { file: "a.yaml".into(), line: 1 };
-    Desired { resource: resource(key), body: Arc::from(*b"{}"), digest: Digest::default(), place }
+    Desired {
+        resource: resource(key),
+        body: Arc::from(*b"{}"),
+        digest: Digest::default(),
+        place,
+        directives: Directives::default(),
+    }
 }
 
-/// A case: what is wanted (`!` marks what is in sync), what is surplus (`~` marks what is going), the
-/// parent's kinds.
+/// A case: what is wanted (`!` marks what is in sync), what is surplus (`~` marks what is going, `=` what is
+/// not to be deleted now, `+` what never is), the parent's kinds.
 struct Case<'a> {
     wanted: &'a [&'a str],
     surplus: &'a [&'a str],
@@ -24,10 +30,12 @@ struct Case<'a> {
     may_prune: bool,
     removed: bool,
     prune: bool,
+    /// `spec.sync.pruneLimit`, in percent.
+    limit: u8,
 }
 
 fn parse_key(text: &str) -> ObjectKey {
-    let parts: Vec<_> = text.trim_start_matches(['!', '~', '=']).split('/').collect();
+    let parts: Vec<_> = text.trim_start_matches(['!', '~', '=', '+']).split('/').collect();
     match parts.as_slice() {
         [kind, name] => key(kind, "", name),
         [kind, namespace, name] => key(kind, namespace, name),
@@ -45,11 +53,15 @@ fn print(case: &Case<'_>) -> String {
         kinds: kinds.split_whitespace().filter_map(GroupKind::parse).collect(),
         namespaces: ["demo".to_owned()].into(),
         prune: case.prune,
+        held: None,
     });
     let view = View {
         app: "web",
         home: "muster-system",
         prune: case.prune,
+        prune_limit_percent: case.limit,
+        is_known: true,
+        staying: case.wanted.iter().filter(|text| text.starts_with('!')).count(),
         namespace: Some("demo"),
         parent: parent.as_ref(),
         wanted: wanted.iter().map(|(key, _)| key).collect(),
@@ -59,7 +71,8 @@ fn print(case: &Case<'_>) -> String {
             .zip(&resources)
             .map(|((key, text), resource)| {
                 let (deleting, keep) = (text.starts_with('~'), text.starts_with('='));
-                (key, Surplus { resource, uid: "u", deleting, keep })
+                let stays = text.starts_with('+');
+                (key, Surplus { resource, uid: "u", deleting, keep, stays, with_contents: false })
             })
             .collect(),
         may_prune: case.may_prune,
@@ -69,7 +82,7 @@ fn print(case: &Case<'_>) -> String {
 }
 
 const NOTHING: Case<'_> =
-    Case { wanted: &[], surplus: &[], parent: None, may_prune: true, removed: false, prune: true };
+    Case { wanted: &[], surplus: &[], parent: None, may_prune: true, removed: false, prune: true, limit: 50 };
 
 #[test]
 fn a_new_app_gets_its_parent_first_and_its_tiers_in_order() {
@@ -148,4 +161,32 @@ fn a_removed_app_loses_its_members_then_its_parent() {
     // With prune off its objects are let go of.
     let kept = Case { surplus: &["ConfigMap/demo/web"], parent, removed: true, prune: false, ..NOTHING };
     assert_eq!(print(&kept), "delete set\n");
+}
+
+#[test]
+fn most_of_an_app_goes_only_when_that_is_confirmed() {
+    let surplus: &[&str] = &["Secret/demo/a", "Secret/demo/b", "Secret/demo/c", "Secret/demo/d"];
+    let wanted: &[&str] = &["ConfigMap/demo/new", "!ConfigMap/demo/old"];
+    let parent = Some("ConfigMap Secret");
+    let case = Case { wanted, surplus, parent, ..NOTHING };
+    // The parent keeps that it waits, before anything new is there.
+    assert_eq!(print(&case), "set ConfigMap Secret, 4/5 held\nnamespace demo\napply ConfigMap/demo/new\n");
+    let prune = "prune Secret/demo/a Secret/demo/b Secret/demo/c Secret/demo/d\n";
+    let applied: &[&str] = &["!ConfigMap/demo/new"];
+    assert_eq!(print(&Case { wanted: applied, limit: 80, ..case }), prune);
+    let few: &[&str] =
+        &["Secret/demo/a", "Secret/demo/b", "Secret/demo/c", "+Secret/demo/d", "~Secret/demo/e"];
+    assert_eq!(
+        print(&Case { wanted: applied, surplus: few, parent, ..NOTHING }),
+        "prune Secret/demo/a Secret/demo/b Secret/demo/c\n"
+    );
+    // Whoever removes the App document means all of it.
+    assert_eq!(print(&Case { surplus, parent, removed: true, ..NOTHING }), prune);
+}
+
+#[test]
+fn what_is_to_be_kept_stays_and_holds_nothing_up() {
+    let (surplus, parent): (&[&str], _) = (&["+Secret/demo/a"], Some("Secret"));
+    assert_eq!(print(&Case { surplus, parent, ..NOTHING }), "");
+    assert_eq!(print(&Case { surplus, parent, removed: true, ..NOTHING }), "delete set\n");
 }

@@ -41,6 +41,13 @@ impl Core {
                 let gvk = &applied.seen.resource.gvk;
                 member.listing = self.watches.get(gvk).map_or(0, |watched| watched.listing);
                 member.failure = None;
+                if let Some(note) = &applied.note {
+                    tracing::info!(app = name, object = %key, "{note}");
+                    app.run.iter_mut().for_each(|run| run.notes.push(format!("{key}: {note}")));
+                }
+                if applied.note.is_some() || member.drift.is_none() {
+                    member.note = applied.note.map(Into::into);
+                }
                 member.seen = Some(applied.seen);
                 member.baseline =
                     Some(Baseline { digest: applied.digest, version, projection: applied.projection });
@@ -134,6 +141,7 @@ impl Core {
             app.synced_at = Some(now.timestamp);
         }
         self.tell_pruned(name, &run.pruned);
+        self.tell_notes(name, &run.notes);
         if failed && !run.cancelled {
             self.tell_failed(name);
         }
@@ -155,6 +163,21 @@ impl Core {
         tracing::info!(app = name, "{message}");
         self.actions.push(Action::Event(Told {
             kind: EventKind::Pruned,
+            app: name.to_owned(),
+            revision: app.wanted_revision.clone(),
+            message,
+        }));
+    }
+
+    fn tell_notes(&mut self, name: &str, notes: &[String]) {
+        let Some(app) = self.apps.get(name) else { return };
+        let message = match notes {
+            [] => return,
+            [one] => one.clone(),
+            [first, ..] => format!("{first} And {} more objects.", notes.len() - 1),
+        };
+        self.actions.push(Action::Event(Told {
+            kind: EventKind::Adopted,
             app: name.to_owned(),
             revision: app.wanted_revision.clone(),
             message,

@@ -5,10 +5,12 @@ use std::time::Instant;
 use muster_wire::v1::{Drift, HealthStatus, SyncStatus};
 use prost_types::Timestamp;
 
+use crate::apply::{Before, Known};
 use crate::applyset::{self, Parent};
+use crate::directives::{Prune, Reconcile};
 use crate::drift::{Fight, Projection};
 use crate::object::{Digest, ObjectKey};
-use crate::plan::{Desired, Surplus, View};
+use crate::plan::{Desired, Plan, Step, Surplus, View};
 use crate::source::{Manifest, Options, Problem};
 use crate::watch::Seen;
 
@@ -82,7 +84,22 @@ pub(super) struct Run {
     pub(super) cancelled: bool,
     pub(super) failed: bool,
     pub(super) pruned: Vec<String>,
+    /// Objects with what was done for them beside applying them.
+    pub(super) notes: Vec<String>,
     pub(super) definitions: bool,
+}
+
+impl Run {
+    pub(super) fn new(number: u64) -> Run {
+        Run {
+            number,
+            cancelled: false,
+            failed: false,
+            pruned: Vec::new(),
+            notes: Vec::new(),
+            definitions: false,
+        }
+    }
 }
 
 /// One object of an app: wanted by Git, or in the cluster, or both.
@@ -96,6 +113,8 @@ pub(super) struct Member {
     pub(super) baseline: Option<Baseline>,
     pub(super) drift: Option<Box<Drift>>,
     pub(super) failure: Option<Box<Problem>>,
+    /// What was done for it beside applying it: adopted, created anew.
+    pub(super) note: Option<Box<str>>,
     pub(super) fight: Option<Box<Fight>>,
     /// Not to be corrected before, since somebody keeps changing it.
     pub(super) held_until: Option<Instant>,
@@ -122,11 +141,23 @@ pub(super) struct Baseline {
 impl Member {
     /// Whether the cluster has what Git wants, as far as is known.
     pub(super) fn in_sync(&self) -> bool {
+        if self.is_left_alone() {
+            return true;
+        }
         match (&self.desired, &self.baseline) {
             (Some(desired), Some(baseline)) => {
                 baseline.digest == desired.digest && self.seen.is_some() && self.drift.is_none()
             }
             _ => false,
+        }
+    }
+
+    /// Whether its annotations in Git say to leave it as it is in the cluster now.
+    pub(super) fn is_left_alone(&self) -> bool {
+        match self.desired.as_ref().map(|desired| desired.directives.reconcile) {
+            Some(Reconcile::Never) => true,
+            Some(Reconcile::IfAbsent) => self.seen.is_some(),
+            Some(Reconcile::Always) | None => false,
         }
     }
 
@@ -214,8 +245,22 @@ impl App {
             && self.run_problem.is_none()
             && self.members.values().all(|member| match member.desired {
                 Some(_) => member.in_sync() && member.disputed_with.is_none(),
-                None => !self.options.prune,
+                None => !self.options.prune || self.is_kept(member),
             })
+    }
+
+    /// Whether a member is as it should be: as Git says, or left over on purpose.
+    pub(super) fn is_fine(&self, member: &Member) -> bool {
+        match member.desired {
+            Some(_) => member.in_sync() && member.disputed_with.is_none(),
+            None => self.is_kept(member),
+        }
+    }
+
+    /// Whether the annotations of a member that left Git say that it stays, or that it does not matter.
+    pub(super) fn is_kept(&self, member: &Member) -> bool {
+        let directives = member.seen.as_ref().map(|seen| seen.directives).unwrap_or_default();
+        directives.prune == Prune::Keep || (directives.unlisted && !self.options.prune)
     }
 
     /// What the planner is to look at. `looked` is whether every kind the parent names has been listed.
@@ -229,6 +274,13 @@ impl App {
             app: &self.name,
             home,
             prune: self.options.prune,
+            prune_limit_percent: self.options.prune_limit_percent,
+            is_known: self.is_known(),
+            staying: self
+                .members
+                .values()
+                .filter(|member| member.desired.is_some() && self.owns(member))
+                .count(),
             namespace: self.options.namespace.as_deref().filter(|name| !self.lives_in(name)),
             parent: self.parent.as_ref(),
             wanted: self.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| key).collect(),
@@ -242,7 +294,15 @@ impl App {
                 .surplus()
                 .map(|(key, member, seen)| {
                     let keep = member.wanted_elsewhere || (member.failure.is_some() && !retry);
-                    (key, Surplus { resource: &seen.resource, uid: &seen.uid, deleting: seen.deleting, keep })
+                    let surplus = Surplus {
+                        resource: &seen.resource,
+                        uid: &seen.uid,
+                        deleting: seen.deleting,
+                        keep,
+                        stays: seen.directives.prune == Prune::Keep,
+                        with_contents: seen.directives.prune == Prune::WithContents,
+                    };
+                    (key, surplus)
                 })
                 .collect(),
             may_prune: looked && self.is_known() && (!failing || retry),
@@ -253,6 +313,27 @@ impl App {
     /// Whether the app has an object in that namespace now, so that it must be there.
     fn lives_in(&self, namespace: &str) -> bool {
         self.members.iter().any(|(key, member)| *key.namespace == *namespace && member.seen.is_some())
+    }
+
+    /// What the executor of a plan is to know of the objects to apply.
+    pub(super) fn known(&self, plan: &Plan) -> Known {
+        let applied = plan.steps.iter().flat_map(|step| match step {
+            Step::Apply(objects) => objects.as_slice(),
+            _ => &[],
+        });
+        let before = |key: &ObjectKey| {
+            let member = self.members.get(key)?;
+            let (desired, seen) = (member.desired.as_ref()?, member.seen.as_ref()?);
+            // What has our label and not our apply is another object by the same name.
+            let again = seen.applied_by_us && member.is_applied();
+            if again || (self.owns(member) && seen.content == Some(desired.digest)) {
+                return Some(Before::Same);
+            }
+            let held = member.baseline.as_ref().map(|baseline| baseline.projection.clone());
+            self.owns(member).then_some(Before::Other(held))
+        };
+        let members = applied.filter_map(|(key, _)| Some((key.clone(), before(key)?))).collect();
+        Known { conflicts: self.options.conflicts, members }
     }
 
     /// When something is to be looked at again without any news.

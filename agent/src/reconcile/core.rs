@@ -17,7 +17,7 @@ use super::app::{App, Presence, Run};
 use super::resolve::Resolution;
 use super::wishes::resolve_rest;
 use crate::api::ApiError;
-use crate::apply::Done;
+use crate::apply::{Done, Known};
 use crate::applyset::Parent;
 use crate::backoff::jittered;
 use crate::health::cause::Cause;
@@ -104,6 +104,7 @@ pub(super) enum Action {
         app: String,
         run: u64,
         plan: Plan,
+        known: Known,
     },
     Cancel {
         run: u64,
@@ -314,10 +315,10 @@ impl Core {
             }
         }
         app.last.ran = true;
-        app.run =
-            Some(Run { number, cancelled: false, failed: false, pruned: Vec::new(), definitions: false });
+        app.run = Some(Run::new(number));
+        let known = app.known(&plan);
         self.to_report.insert(name.to_owned());
-        self.actions.push(Action::Run { app: name.to_owned(), run: number, plan });
+        self.actions.push(Action::Run { app: name.to_owned(), run: number, plan, known });
     }
 
     pub(super) fn is_resolving(&self) -> bool {

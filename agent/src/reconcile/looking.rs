@@ -27,6 +27,9 @@ impl Core {
         for (key, desired) in objects {
             let member = app.members.entry(key.clone()).or_default();
             member.desired = Some(desired);
+            if member.is_left_alone() {
+                (member.drift, member.failure, member.held_until) = (None, None, None);
+            }
             self.claims.entry(key).or_default().insert(name.to_owned());
         }
         for key in changed {

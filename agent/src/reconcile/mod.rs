@@ -263,7 +263,7 @@ impl Loop {
             Action::Look { app, key, resource, generation } => {
                 self.tasks.look(app, key, resource, generation);
             }
-            Action::Run { app, run, plan } => self.tasks.run(app, run, plan),
+            Action::Run { app, run, plan, known } => self.tasks.run(app, run, plan, known),
             Action::Cancel { run } => self.tasks.cancel(run),
             Action::Ended { run } => self.tasks.ended(run),
         }

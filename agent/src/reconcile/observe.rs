@@ -44,6 +44,10 @@ impl Member {
             self.baseline = None;
             return News::Noted;
         };
+        if self.is_left_alone() {
+            self.drift = None;
+            return News::Noted;
+        }
         // The answer to the write is what counts; whether this came after it is checked then.
         if self.writing || observation.seen.deleting || desired.resource.gvk != observation.seen.resource.gvk
         {
@@ -97,7 +101,7 @@ impl Member {
             return News::Stale;
         }
         match &self.desired {
-            Some(desired) if self.is_applied() && !self.writing => {
+            Some(desired) if self.is_applied() && !self.writing && !self.is_left_alone() => {
                 let object = key.to_ref(&desired.resource.gvk.version);
                 self.drifted(Drift { object: Some(object), deleted: true, ..Drift::default() }, now)
             }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use muster_render::applied;
 use serde_json::{Map, Value};
 
-use crate::APP_LABEL;
 use crate::api::ApiError;
 use crate::api::discovery::Discovery;
 use crate::applyset::PART_OF;
-use crate::object::{Gvk, ObjectKey, Resource, digest, text};
+use crate::directives::Directives;
+use crate::object::{Gvk, ObjectKey, Resource, digest, hex, text};
 use crate::plan::Desired;
 use crate::source::{Kind, Manifest, Problem};
+use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
 /// What became of some manifests.
 #[derive(Debug, Default)]
@@ -116,10 +117,24 @@ pub(super) fn prepare(
     };
     labels.insert(APP_LABEL.to_owned(), owner.app.as_str().into());
     labels.insert(PART_OF.to_owned(), owner.set_id.as_str().into());
+    let directives = Directives::parse(&value).map_err(refuse)?;
+    let digest = digest([value.to_string().as_bytes()]);
+    annotate(&mut value, CONTENT_ANNOTATION, &hex(&digest))
+        .ok_or_else(|| refuse(format!("The metadata.annotations of this {kind} are not a map.")))?;
     let key = ObjectKey::new(kind.clone(), namespace, name);
     let body: Arc<[u8]> = value.to_string().into_bytes().into();
-    let digest = digest([&*body]);
-    Ok((key, Desired { resource: resource.clone(), body, digest, place: manifest.place.clone() }))
+    Ok((key, Desired { resource: resource.clone(), body, digest, place: manifest.place.clone(), directives }))
+}
+
+/// Sets an annotation; `None` when there is something else in the place of annotations.
+fn annotate(object: &mut Value, name: &str, text: &str) -> Option<()> {
+    let annotations =
+        object.get_mut("metadata")?.as_object_mut()?.entry("annotations").or_insert(Value::Null);
+    if annotations.is_null() {
+        *annotations = Value::Object(Map::new());
+    }
+    annotations.as_object_mut()?.insert(name.to_owned(), text.into());
+    Some(())
 }
 
 #[cfg(test)]
@@ -155,8 +170,12 @@ mod tests {
         let value =
             json!({"metadata": {"name": "a", "labels": {"x": "y"}, "uid": "1", "creationTimestamp": null}});
         let (_, value) = run(true, "ConfigMap", value).unwrap();
-        let metadata =
-            json!({"name": "a", "namespace": "demo", "labels": {"x": "y", APP_LABEL: "web", PART_OF: "id"}});
+        let content = &value["metadata"]["annotations"][CONTENT_ANNOTATION];
+        assert!(content.as_str().and_then(crate::object::from_hex).is_some(), "{content}");
+        let metadata = json!({
+            "name": "a", "namespace": "demo", "labels": {"x": "y", APP_LABEL: "web", PART_OF: "id"},
+            "annotations": {CONTENT_ANNOTATION: content},
+        });
         assert_eq!(value["metadata"], metadata);
     }
 
@@ -166,6 +185,8 @@ mod tests {
             json!({"metadata": {"generateName": "a-"}}),
             json!({}),
             json!({"metadata": {"name": "a", "labels": 1}}),
+            json!({"metadata": {"name": "a", "annotations": "x"}}),
+            json!({"metadata": {"name": "a", "annotations": {"muster.dev/prune": "never"}}}),
         ] {
             assert_eq!(run(true, "ConfigMap", value).unwrap_err().place, "a.yaml:3");
         }

@@ -115,6 +115,7 @@ fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
     let mut problems = app.problems.clone();
     problems.extend(app.unresolved.iter().map(|(_, problem)| problem.clone()));
     problems.extend(app.run_problem.clone());
+    problems.extend(held(app));
     for (key, member) in &app.members {
         problems.extend(member.failure.as_deref().cloned());
         if let (Some(others), Some(desired)) = (&member.disputed_with, &member.desired) {
@@ -140,13 +141,24 @@ fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
     problems
 }
 
+/// The deletion that waits to be confirmed in Git.
+fn held(app: &App) -> Option<Problem> {
+    let held = app.parent.as_ref()?.held?;
+    let message = format!(
+        "{} of {} objects left Git. That is more than spec.sync.pruneLimit, {}%, so none of them is deleted. If it is \
+         meant, raise pruneLimit in the App until they are gone; if not, put them back into Git.",
+        held.count, held.of, app.options.prune_limit_percent
+    );
+    Some(Problem { kind: Kind::Prune, place: app.path.clone(), message })
+}
+
 fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
     let unread = problems.iter().any(|problem| problem.kind < Kind::Apply);
     let unknown = app.presence == Presence::Wanted && (app.resolved == 0 || app.resolved != app.generation);
     if unread || unknown {
         return SyncStatus::Unspecified;
     }
-    let members = app.members.values().all(|member| member.in_sync() && member.disputed_with.is_none());
+    let members = app.members.values().all(|member| app.is_fine(member));
     let whole = app.presence == Presence::Wanted && app.unresolved.is_empty() && app.run_problem.is_none();
     if members && whole { SyncStatus::Synced } else { SyncStatus::OutOfSync }
 }
@@ -173,14 +185,27 @@ fn object_status(
     };
     let (health, message) = match judge(courses, app, key, member, now.instant) {
         Some(health) => (health.status, health.message),
+        None if member.is_left_alone() => (HealthStatus::Healthy, String::new()),
         None => (HealthStatus::Missing, "It is not in the cluster.".to_owned()),
     };
+    let going = member.seen.as_ref().and_then(|seen| seen.going.as_deref());
     let message = match (&member.failure, &member.desired) {
         (Some(failure), _) => failure.message.clone(),
+        (None, Some(_)) if message.is_empty() && member.is_left_alone() => {
+            "It is left as it is, as its annotation in Git says.".to_owned()
+        }
+        (None, Some(_)) if message.is_empty() => {
+            member.note.as_deref().map(str::to_owned).unwrap_or_default()
+        }
+        (None, wanted) if going.is_some() => {
+            let then = if wanted.is_some() { " It is created anew once it is gone." } else { "" };
+            format!("{}{then}", going.unwrap_or_default())
+        }
+        (None, None) if app.is_kept(member) => "It left Git and stays, as its annotation says.".to_owned(),
         (None, None) if message.is_empty() => "It left Git and is still in the cluster.".to_owned(),
         _ => message,
     };
-    let synced = member.in_sync() && member.disputed_with.is_none();
+    let synced = app.is_fine(member);
     let sync = if synced { SyncStatus::Synced } else { SyncStatus::OutOfSync };
     Some(ObjectStatus {
         object: Some(key.to_ref(version)),
@@ -221,8 +246,9 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     }
     match app.last.sync {
         SyncStatus::OutOfSync if app.presence == Presence::Removed => {
-            "The app left Git and is being deleted.".to_owned()
+            format!("The app left Git and is being deleted.{}", waiting(app))
         }
+        SyncStatus::OutOfSync if !waiting(app).is_empty() => waiting(app).trim_start().to_owned(),
         SyncStatus::OutOfSync if !app.options.prune && app.surplus().next().is_some() => {
             "Objects left Git and stay, since spec.sync.prune is off.".to_owned()
         }
@@ -230,6 +256,13 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
         SyncStatus::Unspecified => "It is being looked at.".to_owned(),
         SyncStatus::Synced => String::new(),
     }
+}
+
+/// The first object whose deletion waits for something.
+fn waiting(app: &App) -> String {
+    let going =
+        app.members.iter().find_map(|(key, member)| Some((key, member.seen.as_ref()?.going.as_deref()?)));
+    going.map_or_else(String::new, |(key, going)| format!(" {key}: {going}"))
 }
 
 /// Who fights over what.

@@ -10,7 +10,7 @@ use super::Tasks;
 use super::core::Input;
 use super::resolve::{Owner, resolve};
 use crate::api::{Api, ApiError};
-use crate::apply::Done;
+use crate::apply::{Done, Known};
 use crate::applyset::{self, Parent};
 use crate::backoff::Backoff;
 use crate::health::cause;
@@ -111,7 +111,7 @@ impl Tasks {
     }
 
     /// Carries out a plan, once few enough others are being carried out.
-    pub(super) fn run(&mut self, app: String, run: u64, plan: Plan) {
+    pub(super) fn run(&mut self, app: String, run: u64, plan: Plan, known: Known) {
         let cancel = CancellationToken::new();
         self.cancels.insert(run, cancel.clone());
         let (executor, runs, news) = (self.executor.clone(), self.runs.clone(), self.news.clone());
@@ -126,7 +126,8 @@ impl Tasks {
                 let news = news.clone();
                 async move { news.send(input).await.unwrap_or_default() }
             };
-            let work = std::panic::AssertUnwindSafe(executor.run(&app, plan, &cancel, tell)).catch_unwind();
+            let work = std::panic::AssertUnwindSafe(executor.run(&app, plan, &known, &cancel, tell));
+            let work = work.catch_unwind();
             let problem = match work.await {
                 Ok(result) => result.err(),
                 Err(_) => Some(Problem {

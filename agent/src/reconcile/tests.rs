@@ -1,5 +1,6 @@
 //! Stories told to the core, and what it wants done.
 mod any_order;
+mod leaving;
 mod world;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use muster_wire::v1::ErrorKind;
 use serde_json::Value;
 
+pub(crate) use muster_spec::Conflicts;
 pub(crate) use poll::{Poller, PollerConfig};
 
 use crate::object::Digest;
@@ -113,6 +114,10 @@ pub(crate) struct Options {
     /// Namespace for objects that name none.
     pub(crate) namespace: Option<String>,
     pub(crate) prune: bool,
+    /// Largest share of the app's objects that may be pruned at once, in percent.
+    pub(crate) prune_limit_percent: u8,
+    /// What happens where somebody else holds what Git names.
+    pub(crate) conflicts: Conflicts,
     pub(crate) self_heal: bool,
     pub(crate) suspend: bool,
     /// How long an object may be on its way before that is Degraded.
@@ -148,6 +153,8 @@ impl Default for Options {
         Options {
             namespace: None,
             prune: true,
+            prune_limit_percent: 50,
+            conflicts: Conflicts::Known,
             self_heal: true,
             suspend: false,
             timeout: Duration::from_secs(300),

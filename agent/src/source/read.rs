@@ -175,6 +175,8 @@ fn options(app: &App) -> Options {
     Options {
         namespace: app.spec.namespace.as_ref().map(ToString::to_string),
         prune: sync.prune,
+        prune_limit_percent: sync.prune_limit.get(),
+        conflicts: sync.conflicts,
         self_heal: sync.self_heal,
         suspend: sync.suspend,
         timeout: sync.timeout.into(),

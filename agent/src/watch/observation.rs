@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::APP_LABEL;
 use crate::applyset::PART_OF;
+use crate::directives::Directives;
 use crate::drift::our_fields;
 use crate::health::{self, Health};
-use crate::object::{GroupKind, ObjectKey, Resource, number, text};
+use crate::object::{Digest, GroupKind, ObjectKey, Resource, from_hex, going, number, text};
+use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
 /// One object as the server gave it. The body goes as soon as it has been compared.
 #[derive(Clone, Debug)]
@@ -35,6 +36,11 @@ pub(crate) struct Seen {
     pub(crate) deleting: bool,
     /// `metadata.generation`: grows with every change of the spec; 0 for kinds without.
     pub(crate) generation: i64,
+    /// What its deletion waits for, in a sentence.
+    pub(crate) going: Option<Box<str>>,
+    /// Digest of what Git said when it was applied last, as its annotation gives it.
+    pub(crate) content: Option<Digest>,
+    pub(crate) directives: Directives,
     pub(crate) health: Health,
 }
 
@@ -55,6 +61,9 @@ impl Observation {
                 applied_by_us: our_fields(&body).is_some(),
                 deleting: !meta("deletionTimestamp").is_empty(),
                 generation: number(&body, &["metadata", "generation"]).unwrap_or(0),
+                going: going(&body).map(Into::into),
+                content: from_hex(text(&body, &["metadata", "annotations", CONTENT_ANNOTATION])),
+                directives: Directives::of(&body),
                 health: judge(kind, &body),
             },
             body,

@@ -119,7 +119,12 @@ impl Watch {
 fn event_change(event: v1::Event) -> Vec<Change> {
     use v1::EventKind as Kind;
     match event.kind() {
-        Kind::SyncFailed | Kind::DriftDetected | Kind::DriftCorrected | Kind::Pruned | Kind::Enrolled => {
+        Kind::SyncFailed
+        | Kind::DriftDetected
+        | Kind::DriftCorrected
+        | Kind::Pruned
+        | Kind::Adopted
+        | Kind::Enrolled => {
             vec![Change::Event(Box::new(event.into()))]
         }
         Kind::Synced | Kind::HealthChanged | Kind::Connected | Kind::Disconnected | Kind::Unspecified => {

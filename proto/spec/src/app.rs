@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName,
-    PathTemplate, RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
+    PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
     fleet::check_interval,
     path::{Check, Problems},
 };
@@ -67,6 +67,13 @@ pub struct Sync {
     /// Delete objects of the app that have left Git.
     #[serde(default = "yes")]
     pub prune: bool,
+    /// The largest share of the app's objects that may be deleted at once because they left Git. More
+    /// waits until this is raised. Up to three objects may always go.
+    #[serde(default = "default_prune_limit")]
+    pub prune_limit: Percentage,
+    /// What happens where somebody else holds an object, or a field of it, that Git names.
+    #[serde(default)]
+    pub conflicts: Conflicts,
     /// Undo changes made in the cluster. Without it they are reported as OutOfSync.
     #[serde(default = "yes")]
     pub self_heal: bool,
@@ -95,6 +102,11 @@ fn yes() -> bool {
     true
 }
 
+fn default_prune_limit() -> Percentage {
+    const HALF: Percentage = Percentage::new(50).expect("50 is at most 100");
+    HALF
+}
+
 fn default_timeout() -> Duration {
     Duration::from_secs(300)
 }
@@ -103,6 +115,8 @@ impl Default for Sync {
     fn default() -> Self {
         Sync {
             prune: true,
+            prune_limit: default_prune_limit(),
+            conflicts: Conflicts::default(),
             self_heal: true,
             suspend: false,
             interval: None,
@@ -112,6 +126,19 @@ impl Default for Sync {
             retry: Retry::default(),
         }
     }
+}
+
+/// What happens where somebody else holds an object, or a field of it, that Git names.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "one of `Known`, `Force`, `Refuse`")]
+pub enum Conflicts {
+    /// What kubectl and other deployment tools hold is taken over; anybody else's is an error.
+    #[default]
+    Known,
+    /// Everything is taken over, objects of another ApplySet included.
+    Force,
+    /// Nothing is taken over.
+    Refuse,
 }
 
 /// Fields of some objects that are not Git's business.

@@ -43,7 +43,7 @@ mod template;
 mod text;
 
 pub use amount::{Amount, Percentage};
-pub use app::{App, AppSpec, Backoff, HealthRule, IgnoreDifference, Retry, Source, Sync};
+pub use app::{App, AppSpec, Backoff, Conflicts, HealthRule, IgnoreDifference, Retry, Source, Sync};
 pub use catalog::Catalog;
 pub use cluster::{Cluster, ClusterMetadata, ClusterSpec};
 pub use document::{Document, Kind, Located, Metadata};

@@ -1,9 +1,14 @@
 //! Stories of one agent without a hub: the built program, a Git server, and one cluster, simulated or real.
 
+mod adopting;
+mod corpus;
 mod faults;
 mod kill;
+mod kubectl;
 mod lead;
 mod loops;
+mod pruning;
+mod replacing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,11 +79,17 @@ struct Bench {
 impl Bench {
     /// Commits the files and starts the agent.
     async fn start(target: Target, files: &[(&str, &str)]) -> Bench {
+        Bench::start_in(target, "muster-system", files).await
+    }
+
+    /// The same, with the agent in a namespace of its own: so several may share a cluster.
+    async fn start_in(target: Target, home: &str, files: &[(&str, &str)]) -> Bench {
         let scratch = Scratch::new("agent").unwrap();
         let git = git::Server::start(git::Options::default()).unwrap();
         let repository = git.create("fleet").unwrap();
         repository.commit(files, "Begin").unwrap();
-        let agent = Agent::start(Bench::options(&git, &target, &scratch)).unwrap();
+        let options = Bench::options(&git, &target, &scratch).arg("--namespace").arg(home);
+        let agent = Agent::start(options).unwrap();
         Bench { agent, git, repository, target, scratch }
     }
 

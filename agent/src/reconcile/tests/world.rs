@@ -26,6 +26,10 @@ pub(super) type Git = BTreeMap<String, BTreeMap<String, String>>;
 pub(super) struct World {
     pub(super) core: Core,
     pub(super) git: Git,
+    /// Annotations in Git, by the object's name.
+    pub(super) annotations: BTreeMap<String, Value>,
+    /// `spec.sync.pruneLimit` of all apps, in percent.
+    pub(super) prune_limit: u8,
     revision: u64,
     pub(super) cluster: BTreeMap<ObjectKey, Value>,
     parents: BTreeMap<String, Parent>,
@@ -69,6 +73,8 @@ impl World {
         let mut world = World {
             core: new_core(now),
             git,
+            annotations: BTreeMap::new(),
+            prune_limit: 100,
             revision: 0,
             cluster: BTreeMap::new(),
             parents: BTreeMap::new(),
@@ -106,13 +112,18 @@ impl World {
         let manifest = |(name, value): (&String, &String)| Manifest {
             value: json!({
                 "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": name, "namespace": "demo"}, "data": {"key": value},
+                "metadata": {
+                    "name": name, "namespace": "demo",
+                    "annotations": self.annotations.get(name).cloned().unwrap_or(Value::Null),
+                },
+                "data": {"key": value},
             }),
             place: Place { file: "a.yaml".into(), line: 1 },
         };
         let apps = self.git.iter().filter(|(app, _)| !held.contains_key(*app)).map(|(app, objects)| {
             let content = Content::Rendered(objects.iter().map(manifest).collect());
-            (app.clone(), Wanted { options: Options::default(), path: app.clone(), content })
+            let options = Options { prune_limit_percent: self.prune_limit, ..Options::default() };
+            (app.clone(), Wanted { options, path: app.clone(), content })
         });
         let snapshot = Snapshot {
             revision: format!("r{}", self.revision),
@@ -190,7 +201,7 @@ impl World {
                 let cause = self.causes.get(&key).cloned();
                 self.queue.push_back(Input::Looked { app, key, generation, cause: Some(cause) });
             }
-            Action::Run { app, run, plan } => self.run(&app, run, plan),
+            Action::Run { app, run, plan, .. } => self.run(&app, run, plan),
             Action::Cancel { .. } | Action::Ended { .. } => {}
             Action::Event(told) => self.events.push((told.kind, told.message)),
             Action::Report(status) => drop(self.statuses.insert(status.app.clone(), *status)),
@@ -253,8 +264,16 @@ impl World {
             .cluster
             .get(key)
             .map_or(json!(format!("u{}", self.version)), |o| o["metadata"]["uid"].clone());
+        let annotations: serde_json::Map<String, Value> = wanted["metadata"]["annotations"]
+            .as_object()
+            .into_iter()
+            .flat_map(|annotations| annotations.keys().map(|name| (format!("f:{name}"), json!({}))))
+            .collect();
         let fields = json!({
-            "f:metadata": {"f:labels": {format!("f:{APP_LABEL}"): {}, format!("f:{}", applyset::PART_OF): {}}},
+            "f:metadata": {
+                "f:annotations": annotations,
+                "f:labels": {format!("f:{APP_LABEL}"): {}, format!("f:{}", applyset::PART_OF): {}},
+            },
             "f:data": {"f:key": {}},
         });
         object["metadata"]["uid"] = uid;
@@ -263,7 +282,7 @@ impl World {
         let object = self.store(key, object);
         let seen = Observation::of(&desired.resource, object.clone()).seen;
         let projection = Projection::of(drift::our_fields(&object).unwrap(), &wanted, &object);
-        Ok(Applied { seen, digest: desired.digest, projection })
+        Ok(Applied { seen, digest: desired.digest, projection, note: None })
     }
 
     /// Keeps an object at a new version and tells those that watch.
@@ -282,6 +301,14 @@ impl World {
     }
 
     pub(super) fn delete(&mut self, key: &ObjectKey) {
+        if let Some(object) =
+            self.cluster.get(key).filter(|object| object["metadata"].get("finalizers").is_some())
+        {
+            let mut object = object.clone();
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            self.store(key, object);
+            return;
+        }
         let Some(mut object) = self.cluster.remove(key) else { return };
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());

@@ -196,6 +196,7 @@ impl From<v1::Event> for Event {
             v1::EventKind::Connected => "Connected",
             v1::EventKind::Disconnected => "Disconnected",
             v1::EventKind::Enrolled => "Enrolled",
+            v1::EventKind::Adopted => "Adopted",
             v1::EventKind::Unspecified => "Unknown",
         };
         Self {

@@ -34,7 +34,7 @@ pub(super) fn kind(kind: &'static str) -> Text {
     let style = match kind {
         "Synced" | "DriftCorrected" | "Connected" | "Enrolled" => Style::Good,
         "SyncFailed" | "Disconnected" => Style::Bad,
-        "DriftDetected" | "Pruned" => Style::Warn,
+        "DriftDetected" | "Pruned" | "Adopted" => Style::Warn,
         _ => Style::Plain,
     };
     Text::styled(style, kind)
