@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lint::rule::{self, Rule};
+
 /// See and steer a fleet of Kubernetes clusters that follow Git
 #[derive(Debug, Parser)]
 #[command(
@@ -29,16 +31,10 @@ pub(crate) struct Options {
     /// Address of the hub, in place of the one in the config, such as `https://hub.example.com:8443`
     #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB", hide_env_values = true)]
     pub(crate) hub: Option<String>,
-    /// table, wide (everything there is), json or yaml
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = true
-    )]
-    pub(crate) output: Output,
+    /// table, wide (everything there is), json or yaml [default: table; yaml for render]; `render` also has
+    /// name, `lint` also human (as table) and sarif
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) output: Option<Output>,
     /// auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) color: Color,
@@ -50,13 +46,18 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people, as much as fits the screen
+    #[value(alias = "human")]
     Table,
     /// For people, everything
     Wide,
     /// One JSON document
     Json,
-    /// One YAML document
+    /// One YAML document; of `render`, one for each object
     Yaml,
+    /// Names of objects alone, one a line
+    Name,
+    /// For code hosts: SARIF 2.1.0
+    Sarif,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +113,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// What an agent would apply: objects as YAML that kubectl reads back. Needs no hub
+    Render(RenderArguments),
+    /// Checks a fleet repository, as for a pull request. Needs no hub
+    Lint(LintArguments),
     /// Enrolment tokens, with which an agent gets its cluster's certificate
     #[command(subcommand)]
     Token(TokenCommand),
@@ -122,6 +127,61 @@ pub(crate) enum Command {
     },
     /// Prints the version of this program
     Version,
+}
+
+/// Which repository is read, and how.
+#[derive(Debug, Args)]
+pub(crate) struct RepositoryArguments {
+    /// Root of the fleet's repository, or one directory of manifests
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// A commit, branch or tag, in place of the files as they lie
+    #[arg(long, value_name = "REV")]
+    pub(crate) revision: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArguments {
+    #[command(flatten)]
+    pub(crate) repository: RepositoryArguments,
+    /// Only this cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Only this app
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// Shows values of Secrets, which are masked otherwise
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArguments {
+    #[command(flatten)]
+    pub(crate) repository: RepositoryArguments,
+    /// What kinds look like: the output of `kubectl get --raw /openapi/v2`, CustomResourceDefinitions, or a
+    /// directory of such files; may be given several times
+    #[arg(long = "schema", value_name = "FILE|DIR")]
+    pub(crate) schemas: Vec<PathBuf>,
+    /// A rule not to look at; may be given several times
+    #[arg(long = "disable", value_name = "RULE", value_delimiter = ',', value_parser = rule::parse)]
+    pub(crate) disabled: Vec<Rule>,
+    /// Takes warnings for errors: those of a rule, or all `warnings`; may be given several times
+    #[arg(long = "deny", value_name = "warnings|RULE", value_delimiter = ',', value_parser = denied)]
+    pub(crate) denied: Vec<Denied>,
+}
+
+/// Whose warnings are errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// All.
+    Warnings,
+    /// Those of one rule.
+    Rule(Rule),
+}
+
+fn denied(text: &str) -> Result<Denied, String> {
+    if text == "warnings" { Ok(Denied::Warnings) } else { rule::parse(text).map(Denied::Rule) }
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,7 +242,7 @@ mod tests {
             "3s",
         ]);
         let arguments = arguments.unwrap();
-        assert_eq!(arguments.options.output, Output::Json);
+        assert_eq!(arguments.options.output, Some(Output::Json));
         assert_eq!(arguments.options.timeout, Duration::from_secs(3));
         assert!(
             matches!(arguments.command, Command::Clusters { labels } if labels == [("env".into(), "prod".into())])
@@ -197,6 +257,8 @@ mod tests {
             &["muster", "events", "--limit", "5000"],
             &["muster", "token", "create", "dev", "--uses", "0"],
             &["muster", "stats"],
+            &["muster", "lint", "--disable", "no-such-rule"],
+            &["muster", "lint", "--deny", "errors"],
         ] {
             let error = Arguments::try_parse_from(wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -1,6 +1,8 @@
 //! What each command does: asks the hub, decides how well the fleet is, prints.
 
 mod follow;
+mod lint;
+mod render;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -10,7 +12,7 @@ use rustls::ClientConfig;
 use serde::Serialize;
 
 use crate::{
-    args::{Arguments, Command, Options, TokenCommand},
+    args::{Arguments, Command, Options, Output, TokenCommand},
     config,
     connect::{Address, TlsProblem, tls},
     failure::{Failure, nearest},
@@ -75,6 +77,7 @@ struct Version {
 pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
     let Arguments { options, command } = arguments;
     let printer = Printer::new(&options);
+    check_format(&command, options.output)?;
     match command {
         Command::Status { cluster } => status(&mut hub(&options).await?, printer, cluster.as_deref()).await,
         Command::Clusters { labels } => {
@@ -98,6 +101,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             printer.print(&Events { time, events: &events }, |screen| show::events(&events, time, screen))?;
             Ok(Verdict::Well)
         }
+        Command::Render(arguments) => render::run(&arguments, options.output, printer),
+        Command::Lint(arguments) => lint::run(&arguments, options.output, printer),
         Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -114,6 +119,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             }
             Ok(Verdict::Well)
         }
+    }
+}
+
+/// Some formats are of some commands only; nothing is asked or done when the answer could not be printed.
+fn check_format(command: &Command, output: Option<Output>) -> Result<(), Failure> {
+    match (command, output) {
+        (Command::Render(_), Some(Output::Name)) | (Command::Lint(_), Some(Output::Sarif)) => Ok(()),
+        (_, Some(format @ (Output::Name | Output::Sarif))) => Err(Failure::Format(format)),
+        _ => Ok(()),
     }
 }
 

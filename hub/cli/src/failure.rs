@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::args::Output;
 use crate::text::clean;
 
 /// Everything that can go wrong between the command line and the answer.
@@ -38,6 +39,16 @@ pub(crate) enum Failure {
     /// The connection broke, or the hub has a problem of its own.
     #[error("the hub at {hub} failed: {message}")]
     HubFailed { hub: String, message: String },
+    /// The repository on the command line cannot be read.
+    #[error("{0}")]
+    Repository(String),
+    #[error("there is no {kind} document named {name}{}", suggestion(nearest))]
+    NoDocument { kind: &'static str, name: String, nearest: Vec<String> },
+    #[error("the schema {} cannot be used: {message}", path.display())]
+    Schema { path: PathBuf, message: String },
+    /// A format that this command does not have.
+    #[error("this command does not print as {}", format!("{_0:?}").to_lowercase())]
+    Format(Output),
     /// Not an error: whoever read the output has seen enough.
     #[error("nobody reads the output any more")]
     ReaderGone,
@@ -77,7 +88,8 @@ impl Failure {
             Self::Refused { .. } => "The config file must be of this very hub: copy its operator.yaml anew.".to_owned(),
             Self::TimedOut { .. } => "A larger --timeout, or --cluster for less of it, may help.".to_owned(),
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
-            Self::HubAddress(_) | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
+            Self::Format(_) => "It prints as table, wide, json or yaml.".to_owned(),
+            Self::HubAddress(_) | Self::Repository(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })
     }
 

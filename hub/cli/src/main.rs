@@ -1,23 +1,30 @@
-//! `muster`: what does the hub know of the fleet, and is all well?
+//! `muster`: what does the hub know of the fleet, and is all well? What will a commit do to it?
 //!
 //! ```text
 //! args -> config -> connect -> hub (questions) -> model -> fleet (what is wrong) -> show -> text -> output
+//! args -> source -> repository -> render, lint -> text -> output
 //! ```
-//! Everything from `model` to `text` is pure; `command` joins the two ends.
+//! The first line asks the hub; the second needs none, it reads a repository. Everything from `model` to
+//! `text`, and `render` and `lint`, is pure but for reading; `command` joins the two ends.
 #![forbid(unsafe_code)]
 
 mod args;
 mod command;
 mod config;
 mod connect;
+mod definitions;
 mod failure;
 mod fleet;
 mod hub;
+mod lint;
 mod model;
 mod output;
+mod render;
+mod repository;
 #[cfg(test)]
 mod sample;
 mod show;
+mod source;
 mod text;
 mod watch;
 

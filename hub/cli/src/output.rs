@@ -26,12 +26,12 @@ impl Printer {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
-            format: options.output,
+            format: options.output.unwrap_or(Output::Table),
             colour: colour(options.color, terminal, set("NO_COLOR") || dumb),
             screen: Screen {
                 width: size.map(|(width, _)| usize::from(width.0)),
                 height: size.map(|(_, height)| usize::from(height.0)),
-                wide: options.output == Output::Wide,
+                wide: options.output == Some(Output::Wide),
             },
         }
     }
@@ -44,10 +44,8 @@ impl Printer {
     ) -> Result<(), Failure> {
         match self.format {
             Output::Table | Output::Wide => write(&page(self.screen).finish(self.colour)),
-            Output::Json => write(&format!(
-                "{}\n",
-                inert(&serde_json::to_string_pretty(document).map_err(io::Error::from)?)
-            )),
+            Output::Json => json(document),
+            Output::Name | Output::Sarif => Err(Failure::Format(self.format)),
             Output::Yaml => write(&serde_yaml::to_string(document).map_err(io::Error::other)?),
         }
     }
@@ -66,16 +64,27 @@ impl Printer {
                 "{}\n",
                 inert(&serde_json::to_string(document).map_err(io::Error::from)?)
             )),
+            Output::Name | Output::Sarif => Err(Failure::Format(self.format)),
             Output::Yaml => {
                 write_more(&format!("---\n{}", serde_yaml::to_string(document).map_err(io::Error::other)?))
             }
         }
     }
 
+    /// Prints a page, whatever the format.
+    pub(crate) fn page(&self, page: impl FnOnce(Screen) -> Page) -> Result<(), Failure> {
+        write(&page(self.screen).finish(self.colour))
+    }
+
     /// True when people read it.
     pub(crate) fn is_for_people(&self) -> bool {
         matches!(self.format, Output::Table | Output::Wide)
     }
+}
+
+/// Writes one document as JSON.
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    write(&format!("{}\n", inert(&serde_json::to_string_pretty(document).map_err(io::Error::from)?)))
 }
 
 /// Colours are for terminals, unless somebody says otherwise; an option says more than a variable.

@@ -69,7 +69,7 @@ fn or_dash(text: &str) -> Text {
 }
 
 /// The first few names, and how many more there are.
-fn names(names: &[String], shown_max: usize) -> String {
+pub(crate) fn names(names: &[String], shown_max: usize) -> String {
     let more = names.len().saturating_sub(shown_max);
     // "and 1 more" takes as much room as the name it hides.
     if more <= 1 {

@@ -1,0 +1,291 @@
+//! Would this commit do harm in any cluster?
+//!
+//! ```text
+//! Repository -> documents, files ----------------------------------> Found -> ignored? -> Report -> report/
+//!            -> groups of clusters that want the same, rendered once -^
+//! ```
+
+mod finding;
+mod ignore;
+mod locate;
+pub(crate) mod report;
+pub(crate) mod rule;
+mod rules;
+pub(crate) mod schema;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use muster_render::{Object, RenderError, Source};
+use muster_spec::{App, Located};
+
+use crate::render::{self, Rendered, Renderer, Scopes};
+use crate::repository::Repository;
+use crate::source::Files;
+use finding::{At, Finding, Found, Mistake};
+use rule::{Rule, Severity};
+use rules::clusters::{self, Wanted};
+use rules::{documents, images, secrets};
+use schema::Schemas;
+
+/// What is asked for beside the repository.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Rules that are not looked at.
+    pub(crate) disabled: BTreeSet<Rule>,
+    /// Rules whose warnings are errors.
+    pub(crate) denied: BTreeSet<Rule>,
+    /// The schemas of the kinds.
+    pub(crate) schemas: Schemas,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Report {
+    /// In the order of files and lines.
+    pub(crate) findings: Vec<Finding>,
+    /// How many more the repository itself takes back.
+    pub(crate) ignored: usize,
+    /// Apps whose documents could be read.
+    pub(crate) apps: usize,
+    /// Clusters whose documents could be read.
+    pub(crate) clusters: usize,
+    /// From the root of the work tree of Git to the root of the fleet.
+    pub(crate) prefix: String,
+}
+
+impl Report {
+    /// How many findings are so bad.
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Clusters that run the same apps from the same sources, so that one look is enough for all of them.
+struct Group<'r> {
+    clusters: Vec<&'r str>,
+    apps: Vec<AppOf<'r>>,
+}
+
+/// One app of a group.
+struct AppOf<'r> {
+    /// `None` for a directory by itself.
+    document: Option<&'r Located<App>>,
+    rendered: Rc<Rendered>,
+}
+
+/// An app that uses what is looked at, in these clusters.
+struct User<'g> {
+    app: &'g AppOf<'g>,
+    clusters: &'g [&'g str],
+}
+
+impl AppOf<'_> {
+    fn name(&self) -> &str {
+        self.document.map_or("", |app| app.value.name().as_str())
+    }
+}
+
+/// Looks at everything.
+pub(crate) fn run(repository: &Repository, mut settings: Settings) -> Report {
+    let mut scopes = render::scopes(repository);
+    settings.schemas.define(crate::definitions::find(&repository.manifests));
+    settings.schemas.tell(&mut scopes);
+    let mut renderer = Renderer::new(&*repository.reader);
+    let groups = groups(repository, &mut renderer);
+    let mut files = renderer.into_files();
+    files.extend(repository.manifests.iter().map(|(path, bytes)| (path.clone(), bytes.clone())));
+    let mut look =
+        Look { settings: &settings, scopes: &scopes, files: &files, ignored: 0, found: Found::default() };
+    look.repository(repository);
+    look.groups(&groups);
+    let severity = |rule: Rule| {
+        if settings.denied.contains(&rule) { Severity::Error } else { rule.about().severity }
+    };
+    Report {
+        ignored: look.ignored,
+        findings: look.found.into_findings(severity),
+        apps: repository.catalog.apps.len(),
+        clusters: repository.catalog.clusters.len(),
+        prefix: repository.prefix.clone(),
+    }
+}
+
+fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Group<'r>> {
+    if let Some(only) = &repository.only {
+        let rendered = renderer.render(&Source { path: only.clone() });
+        return vec![Group { clusters: vec![""], apps: vec![AppOf { document: None, rendered }] }];
+    }
+    let mut groups: BTreeMap<Vec<(&str, *const Rendered)>, Group<'r>> = BTreeMap::new();
+    // Keeps every result alive, so that its address stands for it alone.
+    let mut failures: BTreeMap<(String, String), Rc<Rendered>> = BTreeMap::new();
+    for cluster in repository.catalog.clusters.values() {
+        let mut apps = Vec::new();
+        for app in repository.apps_of(&cluster.value) {
+            let rendered = match render::source(app, &cluster.value) {
+                Ok(source) => renderer.render(&source),
+                Err(error) => failures
+                    .entry((app.value.name().to_string(), error.message.clone()))
+                    .or_insert_with(|| Rc::new(Err(vec![error])))
+                    .clone(),
+            };
+            apps.push(AppOf { document: Some(app), rendered });
+        }
+        let key = apps
+            .iter()
+            .map(|app| {
+                (
+                    app.document.map_or("", |document| document.value.name().as_str()),
+                    Rc::as_ptr(&app.rendered),
+                )
+            })
+            .collect();
+        let group = groups.entry(key).or_insert_with(|| Group { clusters: Vec::new(), apps });
+        group.clusters.push(cluster.value.name().as_str());
+    }
+    groups.into_values().collect()
+}
+
+/// The look at one repository.
+struct Look<'l> {
+    settings: &'l Settings,
+    scopes: &'l Scopes,
+    /// Everything that was read.
+    files: &'l Files,
+    ignored: usize,
+    found: Found,
+}
+
+impl<'l> Look<'l> {
+    fn is_on(&self, rule: Rule) -> bool {
+        !self.settings.disabled.contains(&rule)
+    }
+
+    /// Whether a mistake counts; one that the repository takes back is counted.
+    fn counts(&self, mistake: &Mistake) -> bool {
+        !ignore::by_comment(self.files, &mistake.at, mistake.rule)
+    }
+
+    fn repository(&mut self, repository: &Repository) {
+        let mut found = Found::default();
+        documents::check(&repository.catalog, &mut found);
+        let documents = found.into_findings(|rule| rule.about().severity).into_iter();
+        let secrets = if self.is_on(Rule::PlainSecret) { secrets::check(self.files) } else { Vec::new() };
+        for mistake in documents.map(|finding| finding.mistake).chain(secrets) {
+            if !self.is_on(mistake.rule) {
+                continue;
+            }
+            if self.counts(&mistake) {
+                self.found.add(mistake);
+            } else {
+                self.ignored += 1;
+            }
+        }
+    }
+
+    fn groups(&mut self, groups: &[Group<'_>]) {
+        let mut users: BTreeMap<*const Rendered, (&Rc<Rendered>, Vec<User<'_>>)> = BTreeMap::new();
+        for group in groups {
+            for app in &group.apps {
+                let (_, users) =
+                    users.entry(Rc::as_ptr(&app.rendered)).or_insert_with(|| (&app.rendered, Vec::new()));
+                users.push(User { app, clusters: &group.clusters });
+            }
+        }
+        for (rendered, users) in users.values() {
+            self.rendered(rendered, users);
+        }
+        let mut taken_back = BTreeSet::new();
+        for group in groups {
+            self.group(group, &mut taken_back);
+        }
+        self.ignored += taken_back.len();
+    }
+
+    /// Looks at what one source renders to, for all apps and clusters that use it.
+    fn rendered(&mut self, rendered: &Rendered, users: &[User<'_>]) {
+        let mistakes = match rendered {
+            Ok(objects) => objects.iter().flat_map(|object| self.object(object)).collect(),
+            Err(_) if !self.is_on(Rule::Render) => Vec::new(),
+            Err(errors) => errors.iter().map(|error| of_rendering(error, users)).collect::<Vec<_>>(),
+        };
+        for mistake in mistakes {
+            if !self.counts(&mistake) {
+                self.ignored += 1;
+                continue;
+            }
+            for user in users {
+                self.found.add_for(&mistake, user.app.name(), user.clusters.iter().copied());
+            }
+        }
+    }
+
+    /// Looks at one object, whosever it is.
+    fn object(&mut self, object: &Object) -> Vec<Mistake> {
+        let mut flaws = Vec::new();
+        if self.is_on(Rule::ImageTag) {
+            flaws.extend(
+                images::check(&object.value).into_iter().map(|(path, text)| (Rule::ImageTag, path, text)),
+            );
+        }
+        let by_schema = self.settings.schemas.check(&object.value).into_iter();
+        flaws.extend(
+            by_schema.filter(|flaw| self.is_on(flaw.rule)).map(|flaw| (flaw.rule, flaw.path, flaw.message)),
+        );
+        let mut mistakes = Vec::new();
+        for (rule, path, message) in flaws {
+            if ignore::by_annotation(object, rule) {
+                self.ignored += 1;
+                continue;
+            }
+            let at = locate::field(self.files, object, &path);
+            mistakes.push(Mistake { at, rule, message: format!("{object}: {message}") });
+        }
+        mistakes
+    }
+
+    /// Looks at all apps of the same clusters together.
+    fn group(&mut self, group: &Group<'_>, taken_back: &mut BTreeSet<Mistake>) {
+        let mut wanted = Vec::new();
+        for app in &group.apps {
+            if let Ok(objects) = &*app.rendered {
+                let namespace = app.document.and_then(|app| app.value.spec.namespace.as_ref());
+                let namespace = namespace.map(|namespace| namespace.as_str());
+                wanted.push(Wanted { app: app.name(), namespace, objects });
+            }
+        }
+        let mut mistakes = Vec::new();
+        if self.is_on(Rule::DuplicateObject) {
+            mistakes.extend(clusters::ownership(&wanted, self.scopes));
+        }
+        // What an app that cannot be rendered brings is not known; a directory by itself may go anywhere.
+        let is_whole =
+            wanted.len() == group.apps.len() && group.apps.iter().all(|app| app.document.is_some());
+        if self.is_on(Rule::MissingNamespace) && is_whole {
+            mistakes.extend(clusters::namespaces(&wanted, self.scopes));
+        }
+        for (app, object, mistake) in mistakes {
+            if ignore::by_annotation(object, mistake.rule) || !self.counts(&mistake) {
+                taken_back.insert(mistake);
+            } else {
+                self.found.add_for(&mistake, app, group.clusters.iter().copied());
+            }
+        }
+    }
+}
+
+/// A problem of rendering. Where it is one of the whole directory, it stands where the app names it.
+fn of_rendering(error: &RenderError, users: &[User<'_>]) -> Mistake {
+    let documents = users.iter().filter_map(|user| user.app.document);
+    let document = documents.min_by_key(|app| app.value.name());
+    let (at, message) = match document.filter(|_| error.line == 0) {
+        Some(app) => (
+            At { file: app.file.clone(), line: app.line, column: app.column },
+            format!("{}: {}", error.file, error.message),
+        ),
+        None => {
+            (At { file: error.file.clone(), line: error.line, column: error.column }, error.message.clone())
+        }
+    };
+    Mistake { at, rule: Rule::Render, message }
+}
