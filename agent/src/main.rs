@@ -25,6 +25,7 @@ mod lease;
 mod metrics;
 mod object;
 mod plan;
+mod preview;
 mod reconcile;
 mod report;
 mod serve;
@@ -40,7 +41,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use config::{Cli, Command, Config, LogFormat};
+use config::{Cli, Command, Config, LogFormat, PlanOptions};
 
 /// Name under which this agent owns fields in the cluster.
 pub(crate) const FIELD_MANAGER: &str = "muster-agent";
@@ -62,7 +63,10 @@ const BLOCKING_THREADS_MAX: usize = 2;
 const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let Command::Run(settings) = Cli::parse().command;
+    let (settings, plan) = match Cli::parse().command {
+        Command::Run(settings) => (*settings, None),
+        Command::Plan(plan) => (plan.settings, Some(plan.options)),
+    };
     let config = match settings.complete() {
         Ok(config) => config,
         Err(error) => return fail(&format!("{error}.")),
@@ -79,10 +83,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("The agent cannot start its threads: {error}.")),
     };
-    let result = runtime.block_on(run(config));
+    let result = match &plan {
+        None => runtime.block_on(run(config)).map(|()| ExitCode::SUCCESS),
+        Some(options) => runtime.block_on(plan_once(config, options)),
+    };
     runtime.shutdown_timeout(END_TIMEOUT);
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => fail(&message),
     }
 }
@@ -118,6 +125,14 @@ async fn run(config: Config) -> Result<(), String> {
     agent.await?;
     tracing::info!("The agent has stopped.");
     Ok(())
+}
+
+async fn plan_once(config: Config, options: &PlanOptions) -> Result<ExitCode, String> {
+    // As in `run`.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client =
+        config::client(config.kubeconfig.as_deref()).await.map_err(|message| format!("{message}."))?;
+    preview::run(config, client, options).await.map(|found| ExitCode::from(found.code()))
 }
 
 fn start_log(config: &Config) -> Result<(), String> {

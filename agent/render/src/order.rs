@@ -8,6 +8,9 @@ pub type Tier = u8;
 /// Tier of definitions, after which kinds may exist that did not before.
 pub const DEFINITIONS: Tier = 1;
 
+/// Tier of what judges other objects: webhooks, and what puts policies into force.
+pub const JUDGES: Tier = 10;
+
 /// Kinds without a row: mostly custom resources, which may need anything before them.
 const OTHERS: Tier = 7;
 

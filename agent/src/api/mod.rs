@@ -127,6 +127,21 @@ impl Api {
         parse(&self.call(Verb::Apply, &path, "application/apply-patch+yaml", body).await?)
     }
 
+    /// What [`Api::apply`] would make of the object, taking over whatever others hold; nothing is kept.
+    pub(crate) async fn apply_dry_run(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<Value, ApiError> {
+        let path = format!(
+            "{}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict&dryRun=All",
+            object_path(resource, namespace, name)
+        );
+        parse(&self.call(Verb::Apply, &path, "application/apply-patch+yaml", body).await?)
+    }
+
     /// Changes one object by a JSON patch (RFC 6902).
     pub(crate) async fn patch(
         &self,

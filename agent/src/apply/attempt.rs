@@ -245,7 +245,8 @@ impl Attempt<'_> {
     }
 }
 
-fn applied(desired: &Desired, object: Value) -> Applied {
+/// What an object is right after it was written.
+pub(super) fn applied(desired: &Desired, object: Value) -> Applied {
     let projection = match drift::our_fields(&object) {
         Some(fields) => {
             let wanted = serde_json::from_slice(&desired.body).unwrap_or(Value::Null);

@@ -6,6 +6,7 @@ mod adopt;
 mod attempt;
 mod conflicts;
 mod foreign;
+mod hook;
 mod managers;
 mod parent;
 mod prune;
@@ -15,6 +16,7 @@ mod wait;
 mod write;
 
 pub(crate) use attempt::{Before, Known};
+pub(crate) use write::masked;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,11 @@ pub(crate) enum Done {
         outcome: Result<Applied, Failure>,
     },
     Pruned {
+        key: ObjectKey,
+        outcome: Result<(), Problem>,
+    },
+    /// The object of a hook has been asked to go.
+    HookDeleted {
         key: ObjectKey,
         outcome: Result<(), Problem>,
     },
@@ -127,7 +134,11 @@ impl Executor {
                     }
                     tell(Done::Definitions).await;
                 }
-                Step::Prune(_) if failed => return Ok(()),
+                // What comes after it is for the next plan, when what is waited for is there.
+                Step::Wait(_) => return Ok(()),
+                Step::DeleteHooks(doomed) => failed |= self.delete_hooks(doomed, cancel, &tell).await,
+                Step::Prune(_) | Step::RunHooks(_) if failed => return Ok(()),
+                Step::RunHooks(runs) => failed |= self.run_hooks(app, runs, cancel, &tell).await,
                 Step::Prune(doomed) => failed |= self.prune_all(app, doomed, cancel, &tell).await,
             }
         }

@@ -32,7 +32,7 @@ impl Executor {
         answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
     }
 
-    async fn apply(&self, attempt: &Attempt<'_>) -> Result<Applied, Failure> {
+    pub(super) async fn apply(&self, attempt: &Attempt<'_>) -> Result<Applied, Failure> {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut may_have_happened = false;
         for tries in 1.. {
@@ -97,8 +97,12 @@ fn apply_problem(key: &ObjectKey, desired: &Desired, error: &ApiError) -> Proble
 
 fn problem(key: &ObjectKey, desired: &Desired, message: &str) -> Problem {
     let message = format!("{message} It is written in {}.", desired.place);
-    let message = if key.kind.is("", "Secret") { secrets::mask(&message, &desired.body) } else { message };
-    Problem { kind: Kind::Apply, place: key.to_string(), message }
+    Problem { kind: Kind::Apply, place: key.to_string(), message: masked(key, desired, message) }
+}
+
+/// A message about an object, without the values of a Secret.
+pub(crate) fn masked(key: &ObjectKey, desired: &Desired, message: String) -> String {
+    if key.kind.is("", "Secret") { secrets::mask(&message, &desired.body) } else { message }
 }
 
 fn namespaces() -> Resource {

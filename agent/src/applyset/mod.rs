@@ -8,12 +8,16 @@
 //! The format is KEP-3659 (ApplySet), so kubectl sees the same sets. The parent is widened before
 //! anything new is applied and narrowed after the last member of a kind is gone: at any moment it names
 //! at least every kind there is a member of, whenever the agent is killed.
+mod record;
+
 use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+
+pub(crate) use record::{Ended, Record};
 
 use crate::object::{GroupKind, text};
 use crate::plan::guard::Held;
@@ -65,6 +69,8 @@ pub(crate) struct Parent {
     pub(crate) prune: bool,
     /// A deletion of too many members at once, which waits to be confirmed.
     pub(crate) held: Option<Held>,
+    /// How far the sync has come, for an app that is applied in order.
+    pub(crate) sync: Option<Record>,
 }
 
 impl Parent {
@@ -76,15 +82,17 @@ impl Parent {
             namespaces: BTreeSet::new(),
             prune: true,
             held: None,
+            sync: None,
         }
     }
 
-    /// The kinds and namespaces of both, and what `other` says besides.
+    /// The kinds and namespaces of both, and all else as `other` says.
     pub(crate) fn union(&self, other: &Parent) -> Parent {
         Parent {
             app: other.app.clone(),
             prune: other.prune,
             held: other.held,
+            sync: other.sync.clone(),
             kinds: &self.kinds | &other.kinds,
             namespaces: &self.namespaces | &other.namespaces,
         }
@@ -106,6 +114,7 @@ impl Parent {
             namespaces: list(NAMESPACES).map(str::to_owned).collect(),
             prune: text(object, &["metadata", "annotations", PRUNE]) != "false",
             held: Held::parse(text(object, &["metadata", "annotations", HELD])),
+            sync: Record::parse(text(object, &["metadata", "annotations", record::SYNC])),
             app,
         })
     }
@@ -134,6 +143,9 @@ impl Parent {
         if let Some(held) = self.held {
             object["metadata"]["annotations"][HELD] = json!(held.to_string());
         }
+        if let Some(sync) = &self.sync {
+            object["metadata"]["annotations"][record::SYNC] = json!(sync.to_string());
+        }
         object
     }
 }
@@ -149,6 +161,7 @@ mod tests {
             namespaces: ["demo".to_owned()].into(),
             prune: true,
             held: Some(Held { count: 4, of: 5 }),
+            sync: Some(Record::begin([1; 16], None)),
         }
     }
 
@@ -183,6 +196,7 @@ mod tests {
             namespaces: ["extra".to_owned()].into(),
             prune: false,
             held: None,
+            sync: None,
         });
         assert_eq!((wider.kinds.len(), wider.namespaces.len(), wider.prune), (3, 2, false));
         assert_eq!(Parent::parse(&wider.to_object("muster-system"), "muster-system"), Some(wider));

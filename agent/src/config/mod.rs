@@ -34,6 +34,37 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the agent until it is told to stop (SIGTERM, SIGINT).
     Run(Box<Settings>),
+    /// Shows what the agent would do now, and changes nothing. Exits with 0 when there is nothing to do, 1 when
+    /// there is, 2 when something cannot be read or done.
+    Plan(Box<PlanCommand>),
+}
+
+/// What `plan` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct PlanCommand {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(flatten)]
+    pub(crate) options: PlanOptions,
+}
+
+/// How `plan` shows what it finds.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlanOptions {
+    /// Show each field that would change; values of Secrets are masked
+    #[arg(long)]
+    pub(crate) diff: bool,
+
+    /// Form of the output
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// Form of the output of `plan`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
 }
 
 /// Everything that can be set. Each flag may also be given as a variable, or as a key of the file.

@@ -4,7 +4,7 @@ use super::*;
 
 fn settings(arguments: &[&str]) -> Settings {
     let all = ["muster-agent", "run"].iter().chain(arguments);
-    let Command::Run(settings) = Cli::parse_from(all).command;
+    let Command::Run(settings) = Cli::parse_from(all).command else { panic!("another command") };
     *settings
 }
 

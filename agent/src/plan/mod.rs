@@ -6,14 +6,24 @@
 //! ```
 //!
 //! A plan is data. It is made again from what is known whenever something changes, so a plan that was
-//! cut short needs no undoing.
+//! cut short needs no undoing. A plan may have to wait: what comes after a [`Step::Wait`] shows what will
+//! be done, and is planned anew when what was waited for is there. So nothing stands still in a wait, and
+//! newer content ends it at once.
+pub(crate) mod difference;
 pub(crate) mod guard;
+pub(crate) mod hook;
 pub(crate) mod order;
+mod sequence;
+pub(crate) mod wave;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use sequence::{HookView, Live, Ordered, Unknown, Unready};
+
+use self::hook::{Hook, Phase};
+use self::wave::Wave;
 use crate::applyset::Parent;
 use crate::directives::Directives;
 use crate::object::{Digest, GroupKind, ObjectKey, Resource};
@@ -42,6 +52,20 @@ pub(crate) struct Desired {
     pub(crate) place: Place,
     /// What its annotations ask for.
     pub(crate) directives: Directives,
+    /// Wave of the sync it is applied in.
+    pub(crate) wave: Wave,
+    /// What runs it, if it is a hook.
+    pub(crate) hook: Option<Arc<Hook>>,
+}
+
+/// One run of a hook to start.
+#[derive(Clone, Debug)]
+pub(crate) struct HookRun {
+    pub(crate) key: ObjectKey,
+    pub(crate) desired: Desired,
+    pub(crate) phase: Phase,
+    /// Which run it is.
+    pub(crate) run: String,
 }
 
 /// An object to delete.
@@ -74,21 +98,37 @@ pub(crate) struct View<'a> {
     pub(crate) parent: Option<&'a Parent>,
     /// Every object Git wants, whether or not it is to be applied now.
     pub(crate) wanted: BTreeSet<&'a ObjectKey>,
-    /// Objects to apply now.
+    /// Objects to apply at once, in the order of their kinds alone.
     pub(crate) apply: BTreeMap<&'a ObjectKey, &'a Desired>,
+    /// Content to apply in order; none when the app has no order to keep.
+    pub(crate) ordered: Option<Ordered<'a>>,
     /// Members in the cluster that Git does not want, being deleted already or not.
     pub(crate) surplus: BTreeMap<&'a ObjectKey, Surplus<'a>>,
     /// Whether members may be deleted, and the parent narrowed: only when everything Git wants is known
     /// and every kind the parent names has been looked at.
     pub(crate) may_prune: bool,
+    /// What is known of the kinds Git uses.
+    pub(crate) kinds: Kinds,
     /// The app itself is gone: the parent goes when the last member has.
     pub(crate) removed: bool,
+}
+
+/// Whether the API server has all kinds that Git uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    Known,
+    /// It did not have some, and is being asked again.
+    Asked,
+    /// It does not have some.
+    Unknown,
 }
 
 /// A member that Git does not want.
 pub(crate) struct Surplus<'a> {
     pub(crate) resource: &'a Arc<Resource>,
     pub(crate) uid: &'a str,
+    /// Wave it was applied in.
+    pub(crate) wave: Wave,
     /// It has been asked to go and waits for its finalizers.
     pub(crate) deleting: bool,
     /// It is not to be deleted now: another app is about to take it over, or its deletion failed a moment
@@ -115,8 +155,32 @@ pub(crate) enum Step {
     /// Waits until these kinds are served.
     AwaitDefinitions(Vec<ObjectKey>),
     Prune(Vec<Doomed>),
+    /// Deletes objects of hooks: of an earlier run, or because Git says so.
+    DeleteHooks(Vec<Doomed>),
+    RunHooks(Vec<HookRun>),
+    /// Nothing after this is done before that is so.
+    Wait(Wait),
     /// Of the app by that name.
     DeleteParent(String),
+}
+
+/// What a plan waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Other apps to be Synced and Healthy, each with what is the matter with it.
+    Apps(Vec<String>),
+    /// The hooks of a wave to succeed, each with what is known of it.
+    Hooks(Phase, Vec<(ObjectKey, String)>),
+    /// Hooks that have failed so many times: only a change in Git helps.
+    Failed(Phase, Vec<(ObjectKey, u32)>),
+    /// Objects of earlier runs of hooks to be gone.
+    Gone(Vec<ObjectKey>),
+    /// Annotations at these places in Git to say when something is applied.
+    Clear(Vec<String>),
+    /// Manifests at these places to be of a kind that the server has.
+    Kinds(Vec<String>),
+    /// The objects of a wave to be as Git says and healthy, each with what is the matter with it.
+    Healthy(Wave, Vec<(ObjectKey, String)>),
 }
 
 /// The steps for one app.
@@ -126,75 +190,138 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+    /// The plan up to its first wait, and that wait.
+    pub(crate) fn until_wait(mut self) -> (Plan, Option<Wait>) {
+        let Some(at) = self.steps.iter().position(|step| matches!(step, Step::Wait(_))) else {
+            return (self, None);
+        };
+        let wait = self.steps.drain(at..).next();
+        (self, wait.and_then(|step| if let Step::Wait(wait) = step { Some(wait) } else { None }))
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |keys: &mut dyn Iterator<Item = String>| keys.collect::<Vec<_>>().join(" ");
-        for step in &self.steps {
-            match step {
-                Step::SetParent(parent) => {
-                    let kinds = names(&mut parent.kinds.iter().map(ToString::to_string));
-                    let held = parent.held.map(|held| format!(", {held} held")).unwrap_or_default();
-                    writeln!(f, "set {kinds}{held}")?;
-                }
-                Step::EnsureNamespace(name) => writeln!(f, "namespace {name}")?,
-                Step::Apply(objects) => {
-                    writeln!(f, "apply {}", names(&mut objects.iter().map(|(key, _)| key.to_string())))?;
-                }
-                Step::AwaitDefinitions(keys) => {
-                    writeln!(f, "await {}", names(&mut keys.iter().map(ToString::to_string)))?;
-                }
-                Step::Prune(doomed) => {
-                    writeln!(f, "prune {}", names(&mut doomed.iter().map(|object| object.key.to_string())))?;
-                }
-                Step::DeleteParent(_) => writeln!(f, "delete set")?,
-            }
-        }
-        Ok(())
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
     }
+}
+
+/// One line: a verb, then what it is done to.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::SetParent(parent) => {
+                let held = parent.held.map(|held| format!(", {held} held")).unwrap_or_default();
+                write!(f, "set {}{held}", list(&parent.kinds))
+            }
+            Step::EnsureNamespace(name) => write!(f, "namespace {name}"),
+            Step::Apply(objects) => write!(f, "apply {}", list(objects.iter().map(|(key, _)| key))),
+            Step::AwaitDefinitions(keys) => write!(f, "await {}", list(keys)),
+            Step::Prune(doomed) => write!(f, "prune {}", list(doomed.iter().map(|object| &object.key))),
+            Step::DeleteHooks(doomed) => {
+                write!(f, "delete hook {}", list(doomed.iter().map(|object| &object.key)))
+            }
+            Step::RunHooks(runs) => {
+                let phase = runs.first().map(|run| format!("{} ", run.phase)).unwrap_or_default();
+                write!(f, "run {phase}{}", list(runs.iter().map(|run| &run.key)))
+            }
+            Step::Wait(wait) => write!(f, "wait for {wait}"),
+            Step::DeleteParent(_) => f.write_str("delete set"),
+        }
+    }
+}
+
+/// What is waited for, to follow "wait for" or "It waits for".
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = |objects: &[(ObjectKey, String)]| match objects {
+            [] => String::new(),
+            [(key, message), more @ ..] => {
+                let more = if more.is_empty() { String::new() } else { format!(", {} more", more.len()) };
+                let message = message.trim_end_matches('.');
+                let message = if message.is_empty() { String::new() } else { format!(" ({message})") };
+                format!("{key}{message}{more}")
+            }
+        };
+        match self {
+            Wait::Apps(apps) => write!(f, "apps: {}", apps.join(", ")),
+            Wait::Hooks(phase, hooks) => write!(f, "{phase} hooks: {}", about(hooks)),
+            Wait::Failed(phase, hooks) => {
+                let names = list(hooks.iter().map(|(key, _)| key));
+                write!(f, "a change in Git, since {phase} hooks have failed: {names}")
+            }
+            Wait::Gone(keys) => write!(f, "an earlier run to be gone: {}", list(keys)),
+            Wait::Clear(places) => {
+                write!(f, "hook and wave annotations to be corrected in Git: {}", places.join(", "))
+            }
+            Wait::Kinds(places) => write!(f, "kinds the API server does not have: {}", places.join(", ")),
+            Wait::Healthy(wave, objects) => write!(f, "wave {wave} to be healthy: {}", about(objects)),
+        }
+    }
+}
+
+/// Names with spaces in between.
+fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Makes the plan.
 pub(crate) fn plan(view: &View<'_>) -> Plan {
-    let mut steps = Vec::new();
-    let needed = parent_of(view, view.wanted.iter().copied());
-    let other_share = view.parent.is_some_and(|parent| parent.held != needed.held);
-    if !view.apply.is_empty() || other_share {
-        let wide = view.parent.map_or_else(|| needed.clone(), |parent| parent.union(&needed));
-        if view.parent != Some(&wide) {
-            steps.push(Step::SetParent(wide));
-        }
-    }
-    if !view.apply.is_empty() {
-        steps.extend(missing_namespace(view).map(Step::EnsureNamespace));
-        steps.extend(apply_steps(view));
-    }
+    let record = view.ordered.as_ref().map(Ordered::record);
+    let needed = Parent { sync: record.clone(), ..parent_of(view, view.wanted.iter().copied()) };
     if view.removed && !view.prune {
         // Its objects stay, and belong to nobody from now on.
         return Plan {
             steps: view.parent.map(|_| Step::DeleteParent(view.app.to_owned())).into_iter().collect(),
         };
     }
-    if view.may_prune && view.prune && needed.held.is_none() {
-        steps.extend(prune_steps(view));
+    let mut steps = apply_steps(view.apply.iter(), view.kinds);
+    let prune =
+        if view.may_prune && view.prune && needed.held.is_none() { prune_steps(view) } else { Vec::new() };
+    match (&view.ordered, &record) {
+        (Some(ordered), Some(record)) => steps.extend(ordered.steps(record, prune, view.kinds)),
+        _ => steps.extend(prune),
     }
+    let mut head = Vec::new();
+    if let Some(wide) = widened(view, &needed, &steps) {
+        head.push(Step::SetParent(wide));
+    }
+    if writes(&steps) {
+        head.extend(missing_namespace(view).map(Step::EnsureNamespace));
+    }
+    steps.splice(0..0, head);
     if view.may_prune && steps.is_empty() {
-        steps.extend(settle_parent(view, &needed));
+        steps.extend(settle_parent(view, needed));
     }
     Plan { steps }
 }
 
+/// The parent as it must be before the steps are taken; none when it is so already.
+fn widened(view: &View<'_>, needed: &Parent, steps: &[Step]) -> Option<Parent> {
+    let wide = view.parent.map_or_else(|| needed.clone(), |parent| parent.union(needed));
+    // What a hook has come to is written down at once, whether or not there is more to do.
+    let news = needed.sync.is_some() && view.parent.is_none_or(|parent| parent.sync != needed.sync);
+    let due = writes(steps) || (news && needed.sync.as_ref().is_some_and(|sync| !sync.hooks.is_empty()));
+    let other_share = view.parent.is_some_and(|parent| parent.held != needed.held);
+    ((due || other_share) && view.parent != Some(&wide)).then_some(wide)
+}
+
+/// Whether anything is created or changed before the first wait.
+fn writes(steps: &[Step]) -> bool {
+    let now = steps.iter().take_while(|step| !matches!(step, Step::Wait(_)));
+    now.into_iter().any(|step| matches!(step, Step::Apply(_) | Step::RunHooks(_)))
+}
+
 /// What the parent should be once nothing else is left to do.
-fn settle_parent(view: &View<'_>, needed: &Parent) -> Option<Step> {
+fn settle_parent(view: &View<'_>, mut needed: Parent) -> Option<Step> {
     if view.removed && view.surplus.values().all(|surplus| surplus.stays) {
         return view.parent.map(|_| Step::DeleteParent(view.app.to_owned()));
     }
-    let exact = parent_of(view, view.surplus.keys().copied()).union(needed);
+    let is_in = view.ordered.as_ref().is_none_or(Ordered::is_in);
+    if let Some(record) = needed.sync.as_mut().filter(|_| is_in) {
+        record.complete = true;
+    }
+    let exact = parent_of(view, view.surplus.keys().copied()).union(&needed);
     let current = match view.parent {
         Some(parent) => *parent == exact,
         None => exact.kinds.is_empty(),
@@ -233,15 +360,25 @@ fn held(view: &View<'_>) -> Option<guard::Held> {
 /// The app's namespace, when something is applied into it and no object of Git's is that Namespace.
 fn missing_namespace(view: &View<'_>) -> Option<String> {
     let namespace = view.namespace?;
-    let used = view.apply.keys().any(|key| *key.namespace == *namespace);
+    let ordered = view.ordered.iter().flat_map(|ordered| ordered.apply.keys().chain(ordered.hooks.keys()));
+    let used = view.apply.keys().chain(ordered).any(|key| *key.namespace == *namespace);
     let brought = view.wanted.iter().any(|key| key.kind.is("", "Namespace") && *key.name == *namespace);
     (used && !brought).then(|| namespace.to_owned())
 }
 
-fn apply_steps(view: &View<'_>) -> Vec<Step> {
+/// Applies tier by tier. What judges others (webhooks, policies) comes after them, hence not yet while there are
+/// objects whose kind is about to be defined.
+fn apply_steps<'a>(
+    objects: impl Iterator<Item = (&'a &'a ObjectKey, &'a &'a Desired)>,
+    kinds: Kinds,
+) -> Vec<Step> {
     let mut tiers: BTreeMap<order::Tier, Vec<(ObjectKey, Desired)>> = BTreeMap::new();
-    for (key, desired) in &view.apply {
+    for (key, desired) in objects {
         tiers.entry(order::tier(&key.kind)).or_default().push(((*key).clone(), (*desired).clone()));
+    }
+    let defines = tiers.contains_key(&order::DEFINITIONS);
+    if kinds == Kinds::Asked || (kinds == Kinds::Unknown && defines) {
+        tiers.retain(|tier, _| *tier != order::JUDGES);
     }
     let mut steps = Vec::new();
     for (tier, objects) in tiers {
@@ -254,9 +391,9 @@ fn apply_steps(view: &View<'_>) -> Vec<Step> {
 }
 
 fn prune_steps(view: &View<'_>) -> Vec<Step> {
-    let mut tiers: BTreeMap<order::Tier, Vec<Doomed>> = BTreeMap::new();
+    let mut tiers: BTreeMap<(Wave, order::Tier), Vec<Doomed>> = BTreeMap::new();
     for (key, surplus) in view.surplus.iter().filter(|(_, surplus)| surplus.is_doomed()) {
-        tiers.entry(order::tier(&key.kind)).or_default().push(Doomed {
+        tiers.entry((surplus.wave, order::tier(&key.kind))).or_default().push(Doomed {
             key: (*key).clone(),
             resource: surplus.resource.clone(),
             uid: surplus.uid.into(),
@@ -266,5 +403,7 @@ fn prune_steps(view: &View<'_>) -> Vec<Step> {
     tiers.into_values().rev().map(Step::Prune).collect()
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! What must be there before what? The table is in `muster-render`, since `muster render` prints in this order too.
-pub(crate) use muster_render::order::{DEFINITIONS, Tier};
+pub(crate) use muster_render::order::{DEFINITIONS, JUDGES, Tier};
 
 use crate::object::GroupKind;
 

@@ -1,24 +1,8 @@
+use super::testing::{desired, resource};
 use super::*;
-use crate::object::Gvk;
 
 fn key(kind: &str, namespace: &str, name: &str) -> ObjectKey {
     ObjectKey::new(GroupKind::parse(kind).unwrap(), namespace, name)
-}
-
-fn resource(key: &ObjectKey) -> Arc<Resource> {
-    let gvk = Gvk { group_kind: key.kind.clone(), version: "v1".into() };
-    Arc::new(Resource { gvk, plural: "any".to_owned(), namespaced: !key.namespace.is_empty() })
-}
-
-fn desired(key: &ObjectKey) -> Desired {
-    let place = Place { file: "a.yaml".into(), line: 1 };
-    Desired {
-        resource: resource(key),
-        body: Arc::from(*b"{}"),
-        digest: Digest::default(),
-        place,
-        directives: Directives::default(),
-    }
 }
 
 /// A case: what is wanted (`!` marks what is in sync), what is surplus (`~` marks what is going, `=` what is
@@ -32,6 +16,7 @@ struct Case<'a> {
     prune: bool,
     /// `spec.sync.pruneLimit`, in percent.
     limit: u8,
+    kinds: Kinds,
 }
 
 fn parse_key(text: &str) -> ObjectKey {
@@ -54,6 +39,7 @@ fn print(case: &Case<'_>) -> String {
         namespaces: ["demo".to_owned()].into(),
         prune: case.prune,
         held: None,
+        sync: None,
     });
     let view = View {
         app: "web",
@@ -66,13 +52,15 @@ fn print(case: &Case<'_>) -> String {
         parent: parent.as_ref(),
         wanted: wanted.iter().map(|(key, _)| key).collect(),
         apply: wanted.iter().zip(&desired).filter(|((_, ok), _)| !ok).map(|((key, _), d)| (key, d)).collect(),
+        ordered: None,
+        kinds: case.kinds,
         surplus: surplus
             .iter()
             .zip(&resources)
             .map(|((key, text), resource)| {
                 let (deleting, keep) = (text.starts_with('~'), text.starts_with('='));
                 let stays = text.starts_with('+');
-                (key, Surplus { resource, uid: "u", deleting, keep, stays, with_contents: false })
+                (key, Surplus { resource, uid: "u", wave: 0, deleting, keep, stays, with_contents: false })
             })
             .collect(),
         may_prune: case.may_prune,
@@ -81,8 +69,16 @@ fn print(case: &Case<'_>) -> String {
     plan(&view).to_string()
 }
 
-const NOTHING: Case<'_> =
-    Case { wanted: &[], surplus: &[], parent: None, may_prune: true, removed: false, prune: true, limit: 50 };
+const NOTHING: Case<'_> = Case {
+    wanted: &[],
+    surplus: &[],
+    parent: None,
+    may_prune: true,
+    removed: false,
+    prune: true,
+    limit: 50,
+    kinds: Kinds::Known,
+};
 
 #[test]
 fn a_new_app_gets_its_parent_first_and_its_tiers_in_order() {
@@ -105,6 +101,21 @@ fn a_new_app_gets_its_parent_first_and_its_tiers_in_order() {
          apply Deployment.apps/demo/web\n\
          apply Thing.x.io/demo/one\n"
     );
+}
+
+#[test]
+fn what_judges_others_waits_for_kinds_that_are_about_to_be_defined() {
+    let webhook = "ValidatingWebhookConfiguration.admissionregistration.k8s.io/w";
+    let definition = "CustomResourceDefinition.apiextensions.k8s.io/things.x.io";
+    let applied = |wanted: &[&str], kinds| {
+        let printed = print(&Case { wanted, kinds, may_prune: false, ..NOTHING });
+        printed.contains(&format!("apply {webhook}"))
+    };
+    assert!(applied(&[webhook, definition], Kinds::Known));
+    assert!(!applied(&[webhook, definition], Kinds::Unknown));
+    assert!(!applied(&[webhook], Kinds::Asked));
+    // A kind that nobody defines holds up nothing for ever.
+    assert!(applied(&[webhook], Kinds::Unknown));
 }
 
 #[test]

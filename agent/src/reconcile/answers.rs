@@ -18,6 +18,7 @@ impl Core {
         }
         match done {
             Done::Parent(parent) => {
+                self.note_record(name, parent.as_ref(), now);
                 if let Some(app) = self.apps.get_mut(name) {
                     app.parent = parent;
                 }
@@ -27,6 +28,7 @@ impl Core {
             Done::Definitions => run.definitions = true,
             Done::Applied { key, outcome } => self.applied(name, &key, outcome, now),
             Done::Pruned { key, outcome } => self.pruned(name, &key, outcome),
+            Done::HookDeleted { key, outcome } => self.hook_deleted(name, &key, outcome),
         }
         self.to_report.insert(name.to_owned());
     }
@@ -110,6 +112,25 @@ impl Core {
                 if let Some(member) = member {
                     member.failure = Some(Box::new(problem));
                 }
+                if let Some(run) = &mut app.run {
+                    run.failed = true;
+                }
+            }
+        }
+    }
+
+    fn hook_deleted(&mut self, name: &str, key: &ObjectKey, outcome: Result<(), Problem>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(member) = app.members.get_mut(key) else { return };
+        match outcome {
+            // Its watch says when it is gone.
+            Ok(()) => {
+                if let Some(seen) = &mut member.seen {
+                    seen.deleting = true;
+                }
+            }
+            Err(problem) => {
+                member.failure = Some(Box::new(problem));
                 if let Some(run) = &mut app.run {
                     run.failed = true;
                 }
@@ -216,7 +237,7 @@ impl Core {
         app.synced_at.get_or_insert(now.timestamp);
         let told = Some((true, app.generation));
         if app.last.told != told && app.last.ran {
-            let count = app.members.len();
+            let count = app.members.values().filter(|member| !member.is_hook()).count();
             tracing::info!(app = name, revision = app.revision, objects = count, "The app is synced.");
             self.actions.push(Action::Event(Told {
                 kind: EventKind::Synced,

@@ -5,12 +5,13 @@ use std::time::Instant;
 use muster_wire::v1::{Drift, HealthStatus, SyncStatus};
 use prost_types::Timestamp;
 
+use super::order::Progress;
 use crate::apply::{Before, Known};
 use crate::applyset::{self, Parent};
 use crate::directives::{Prune, Reconcile};
 use crate::drift::{Fight, Projection};
 use crate::object::{Digest, ObjectKey};
-use crate::plan::{Desired, Plan, Step, Surplus, View};
+use crate::plan::{Desired, Kinds, Plan, Step, Surplus, View};
 use crate::source::{Manifest, Options, Problem};
 use crate::watch::Seen;
 
@@ -32,6 +33,14 @@ pub(super) struct App {
     pub(super) generation: u64,
     /// Generation that `members` hold the wishes of; 0 before the first.
     pub(super) resolved: u64,
+    /// Digest of the manifests that `members` hold the wishes of, and of those being resolved.
+    pub(super) content: Digest,
+    pub(super) coming: Digest,
+    /// Places of annotations that should say when something is applied, and make no sense.
+    pub(super) unclear: Vec<String>,
+    pub(super) progress: Progress,
+    /// Its content is to be applied in an order of its own.
+    pub(super) has_order: bool,
     /// A request to resolve kinds is under way.
     pub(super) resolving: bool,
     /// Manifests whose kind or scope is not known, and why.
@@ -75,6 +84,8 @@ pub(super) struct Last {
     pub(super) told: Option<(bool, u64)>,
     /// Whether anything has been written since.
     pub(super) ran: bool,
+    /// What was the matter with it when those that depend on it were last told.
+    pub(super) matter: Option<Option<String>>,
 }
 
 /// A plan being carried out.
@@ -139,6 +150,11 @@ pub(super) struct Baseline {
 }
 
 impl Member {
+    /// Whether Git wants it as a hook: then it is no part of what is kept in sync.
+    pub(super) fn is_hook(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.hook.is_some())
+    }
+
     /// Whether the cluster has what Git wants, as far as is known.
     pub(super) fn in_sync(&self) -> bool {
         if self.is_left_alone() {
@@ -173,6 +189,7 @@ impl Member {
     fn is_due(&self, self_heal: bool, retry: bool, now: Instant) -> bool {
         let changed_in_cluster = self.is_applied() && (self.drift.is_some() || self.seen.is_none());
         self.desired.is_some()
+            && !self.is_hook()
             && !self.in_sync()
             && self.disputed_with.is_none()
             && !self.reading
@@ -196,6 +213,11 @@ impl App {
             revision: String::new(),
             generation: 0,
             resolved: 0,
+            content: Digest::default(),
+            coming: Digest::default(),
+            unclear: Vec::new(),
+            progress: Progress::default(),
+            has_order: false,
             resolving: false,
             unresolved: Vec::new(),
             problems: Vec::new(),
@@ -243,7 +265,9 @@ impl App {
         self.is_known()
             && self.run.is_none()
             && self.run_problem.is_none()
+            && !self.is_in_order()
             && self.members.values().all(|member| match member.desired {
+                Some(_) if member.is_hook() => true,
                 Some(_) => member.in_sync() && member.disputed_with.is_none(),
                 None => !self.options.prune || self.is_kept(member),
             })
@@ -264,10 +288,25 @@ impl App {
     }
 
     /// What the planner is to look at. `looked` is whether every kind the parent names has been listed.
-    pub(super) fn view<'a>(&'a self, home: &'a str, looked: bool, now: Instant) -> View<'a> {
+    /// `awaited` are the apps it waits for.
+    pub(super) fn view<'a>(
+        &'a self,
+        home: &'a str,
+        looked: bool,
+        awaited: Vec<String>,
+        now: Instant,
+    ) -> View<'a> {
         let retry = self.retry_at.is_none_or(|at| at <= now);
         let heal = self.options.self_heal;
         let due = |member: &Member| member.is_due(heal, retry, now);
+        let in_order = self.is_in_order();
+        let due: Vec<_> = self.members.iter().filter(|(_, member)| due(member)).collect();
+        let (turn, at_once): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|(_, member)| in_order && App::has_turn(member));
+        let wishes = |members: Vec<(&'a ObjectKey, &'a Member)>| {
+            let wish = |(key, member): (_, &'a Member)| Some((key, member.desired.as_ref()?));
+            members.into_iter().filter_map(wish).collect()
+        };
         let failing =
             self.members.values().any(|member| member.desired.is_some() && member.failure.is_some());
         View {
@@ -284,12 +323,8 @@ impl App {
             namespace: self.options.namespace.as_deref().filter(|name| !self.lives_in(name)),
             parent: self.parent.as_ref(),
             wanted: self.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| key).collect(),
-            apply: self
-                .members
-                .iter()
-                .filter(|(_, member)| due(member))
-                .filter_map(|(key, member)| member.desired.as_ref().map(|desired| (key, desired)))
-                .collect(),
+            apply: wishes(at_once),
+            ordered: self.ordered(wishes(turn), awaited, now),
             surplus: self
                 .surplus()
                 .map(|(key, member, seen)| {
@@ -298,6 +333,7 @@ impl App {
                         resource: &seen.resource,
                         uid: &seen.uid,
                         deleting: seen.deleting,
+                        wave: seen.wave,
                         keep,
                         stays: seen.directives.prune == Prune::Keep,
                         with_contents: seen.directives.prune == Prune::WithContents,
@@ -306,6 +342,11 @@ impl App {
                 })
                 .collect(),
             may_prune: looked && self.is_known() && (!failing || retry),
+            kinds: match (self.unresolved.is_empty(), self.resolving) {
+                (true, _) => Kinds::Known,
+                (false, true) => Kinds::Asked,
+                (false, false) => Kinds::Unknown,
+            },
             removed: self.presence == Presence::Removed,
         }
     }
@@ -339,7 +380,7 @@ impl App {
     /// When something is to be looked at again without any news.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let held = self.members.values().filter_map(|member| member.held_until).min();
-        self.retry_at.into_iter().chain(held).min()
+        self.retry_at.into_iter().chain(held).chain(self.order_deadline()).min()
     }
 
     /// Remembers a drift that was put right.

@@ -14,7 +14,7 @@ use muster_wire::v1::{AppStatus, EventKind};
 use prost_types::Timestamp;
 
 use super::app::{App, Presence, Run};
-use super::resolve::Resolution;
+use super::resolve::{Owner, Resolution};
 use super::wishes::resolve_rest;
 use crate::api::ApiError;
 use crate::apply::{Done, Known};
@@ -85,7 +85,7 @@ pub(super) enum Action {
     Resolve {
         app: String,
         generation: u64,
-        namespace: Option<String>,
+        owner: Owner,
         manifests: Vec<Manifest>,
     },
     Refresh {
@@ -240,8 +240,9 @@ impl Core {
 
     /// What is to be done after everything handled since the last call.
     pub(super) fn take_actions(&mut self, now: Now) -> Vec<Action> {
-        for app in std::mem::take(&mut self.to_plan) {
+        while let Some(app) = self.to_plan.pop_first() {
             self.plan(&app, now);
+            self.wake_dependents(&app);
         }
         std::mem::take(&mut self.actions)
     }
@@ -293,9 +294,17 @@ impl Core {
             return;
         }
         let looked = looked && !self.is_resolving();
-        let plan = plan(&app.view(&self.home, looked, now.instant));
+        let plan = plan(&app.view(&self.home, looked, self.awaited_apps(app), now.instant));
+        let (plan, wait) = plan.until_wait();
+        let waiting = wait.is_some();
         let Some(app) = self.apps.get_mut(name) else { return };
-        if plan.is_empty() {
+        if app.note_wait(wait, now.instant) {
+            self.to_report.insert(name.to_owned());
+        }
+        if plan.steps.is_empty() {
+            if waiting {
+                return;
+            }
             if app.presence == Presence::Removed && app.parent.is_none() {
                 self.forget(name);
             } else {
@@ -327,7 +336,7 @@ impl Core {
 
     /// Whether every kind in which the app has or may have objects has been listed, and whether some
     /// list is still under way.
-    fn looked_at(&self, app: &App) -> (bool, bool) {
+    pub(super) fn looked_at(&self, app: &App) -> (bool, bool) {
         let mut listed = true;
         let mut listing = false;
         let parent = app.parent.iter().flat_map(|parent| &parent.kinds);
@@ -367,6 +376,10 @@ impl Core {
         }
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         for (name, app) in &mut self.apps {
+            if app.order_is_due(now.instant) {
+                self.to_plan.insert(name.clone());
+                self.to_report.insert(name.clone());
+            }
             let held = app.members.values_mut().filter(|member| due(member.held_until));
             let released = held.map(|member| member.held_until = None).count();
             if !due(app.retry_at) {

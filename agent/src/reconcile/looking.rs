@@ -10,6 +10,7 @@ use crate::api::ApiError;
 use crate::health::Health;
 use crate::object::{GroupKind, Gvk, ObjectKey};
 use crate::plan::Desired;
+use crate::plan::hook::Ran;
 use crate::watch::{Event, Observation, Seen};
 
 impl Core {
@@ -83,10 +84,14 @@ impl Core {
     /// it, which changes its label.
     fn hand_over(&mut self, key: &ObjectKey, claimants: &BTreeSet<String>) {
         let Some(holder) = self.leftovers.get(key).cloned() else { return };
-        let Some(left) = self.apps.get_mut(&holder).and_then(|app| app.members.get_mut(key)) else { return };
+        let Some(left) = self.apps.get(&holder).and_then(|app| app.members.get(key)) else { return };
         let seen = left.seen.clone();
-        if left.wanted_elsewhere == claimants.is_empty() {
-            left.wanted_elsewhere = !claimants.is_empty();
+        let before = left.wanted_elsewhere;
+        let wanted = self.is_taken_over(key, claimants);
+        if before != wanted
+            && let Some(left) = self.apps.get_mut(&holder).and_then(|app| app.members.get_mut(key))
+        {
+            left.wanted_elsewhere = wanted;
             self.touch(&holder);
         }
         for claimant in claimants {
@@ -94,6 +99,12 @@ impl Core {
                 member.seen = member.seen.take().or_else(|| seen.clone());
             }
         }
+    }
+
+    /// Whether some app will apply over an object that another has. A hook starts from nothing instead.
+    fn is_taken_over(&self, key: &ObjectKey, claimants: &BTreeSet<String>) -> bool {
+        let member = |name: &String| self.apps.get(name)?.members.get(key);
+        claimants.iter().filter_map(member).any(|member| member.desired.is_some() && !member.is_hook())
     }
 
     /// Starts the watches that are needed and stops those that are not.
@@ -227,7 +238,8 @@ impl Core {
                 self.touch(name);
             }
         }
-        self.exists_for_holder(observation, listing, !claimants.is_empty(), now);
+        let wanted = self.is_taken_over(&key, &claimants);
+        self.exists_for_holder(observation, listing, wanted, now);
     }
 
     /// The app an object's label names has it, whether or not it wants it (any more).
@@ -323,9 +335,9 @@ impl Core {
     }
 }
 
-/// What of an object a status shows, or health over time goes by.
-fn telling(seen: &Seen) -> (Health, bool, i64) {
-    (seen.health.clone(), seen.deleting, seen.generation)
+/// What of an object makes a difference when it changes, its content aside.
+fn telling(seen: &Seen) -> (Health, bool, i64, Option<Box<Ran>>) {
+    (seen.health.clone(), seen.deleting, seen.generation, seen.ran.clone())
 }
 
 /// A member that is neither wanted nor there is nothing.

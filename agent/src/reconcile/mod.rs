@@ -13,6 +13,8 @@ mod core;
 mod health;
 mod looking;
 mod observe;
+mod order;
+pub(crate) mod preview;
 mod resolve;
 mod status;
 mod tasks;
@@ -256,8 +258,8 @@ impl Loop {
             Action::Watch(resource) => self.tasks.watch(resource),
             Action::Unwatch(kind) => self.tasks.unwatch(&kind),
             Action::Locate(kind) => self.tasks.locate(kind),
-            Action::Resolve { app, generation, namespace, manifests } => {
-                self.tasks.resolve(app, generation, namespace, manifests);
+            Action::Resolve { app, generation, owner, manifests } => {
+                self.tasks.resolve(app, generation, owner, manifests);
             }
             Action::Refresh { app, key, resource } => self.tasks.refresh(app, key, resource),
             Action::Look { app, key, resource, generation } => {

@@ -40,7 +40,7 @@ impl Member {
         }
         self.news = self.news.max(version);
         self.seen = Some(observation.seen.clone());
-        let Some(desired) = &self.desired else {
+        let Some(desired) = self.desired.as_ref().filter(|desired| desired.hook.is_none()) else {
             self.baseline = None;
             return News::Noted;
         };
@@ -92,7 +92,7 @@ impl Member {
         }
         self.news = self.news.max(version);
         self.seen = None;
-        if self.desired.is_some() && !self.writing { News::Refresh } else { News::Noted }
+        if self.desired.is_some() && !self.is_hook() && !self.writing { News::Refresh } else { News::Noted }
     }
 
     /// A read says the object is not there.
@@ -101,7 +101,9 @@ impl Member {
             return News::Stale;
         }
         match &self.desired {
-            Some(desired) if self.is_applied() && !self.writing && !self.is_left_alone() => {
+            Some(desired)
+                if !self.is_hook() && self.is_applied() && !self.writing && !self.is_left_alone() =>
+            {
                 let object = key.to_ref(&desired.resource.gvk.version);
                 self.drifted(Drift { object: Some(object), deleted: true, ..Drift::default() }, now)
             }

@@ -9,10 +9,15 @@ use crate::api::ApiError;
 use crate::api::discovery::Discovery;
 use crate::applyset::PART_OF;
 use crate::directives::Directives;
-use crate::object::{Gvk, ObjectKey, Resource, digest, hex, text};
+use crate::object::{Digest, Gvk, ObjectKey, Resource, at, digest, hex, text};
 use crate::plan::Desired;
+use crate::plan::hook::{self, Hook};
+use crate::plan::wave::{self, Wave};
 use crate::source::{Kind, Manifest, Problem};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
+
+/// Longest part of `generateName` used: with what is added, a name is at most 63 letters, as that of a Job.
+const GENERATED_PREFIX_MAX: usize = 55;
 
 /// What became of some manifests.
 #[derive(Debug, Default)]
@@ -22,13 +27,18 @@ pub(super) struct Resolution {
     pub(super) unresolved: Vec<(Manifest, Problem)>,
     /// Manifests that cannot be applied as they are written.
     pub(super) problems: Vec<Problem>,
+    /// Places of annotations that should say when an object is applied, and make no sense.
+    pub(super) unclear: Vec<String>,
 }
 
 /// Whose objects they are.
+#[derive(Debug)]
 pub(super) struct Owner {
     pub(super) app: String,
     pub(super) set_id: String,
     pub(super) namespace: Option<String>,
+    /// Digest of all manifests of the app.
+    pub(super) content: Digest,
 }
 
 /// Asks the server for the kinds and makes the objects ready to be applied.
@@ -55,7 +65,12 @@ pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec
                         resolution.objects.push((key, desired));
                     }
                 }
-                Err(problem) => resolution.problems.push(problem),
+                Err(problem) => {
+                    if turn(&manifest).is_err() {
+                        resolution.unclear.push(problem.place.clone());
+                    }
+                    resolution.problems.push(problem);
+                }
             },
             Ok(None) => {
                 let problem = unknown_kind(&gvk, &manifest);
@@ -96,8 +111,13 @@ pub(super) fn prepare(
     manifest: &Manifest,
 ) -> Result<(ObjectKey, Desired), Problem> {
     let refuse = |message: String| Problem { kind: Kind::Render, place: manifest.place.to_string(), message };
-    let name = text(&manifest.value, &["metadata", "name"]);
     let kind = &resource.gvk.group_kind;
+    let (wave, hook) = turn(manifest).map_err(&refuse)?;
+    let mut name = text(&manifest.value, &["metadata", "name"]).to_owned();
+    let generate = text(&manifest.value, &["metadata", "generateName"]);
+    if name.is_empty() && hook.is_some() && !generate.is_empty() {
+        name = generated_name(generate, &owner.content);
+    }
     if name.is_empty() {
         return Err(refuse(format!(
             "This {kind} has no metadata.name; generated names cannot be kept in sync."
@@ -108,6 +128,10 @@ pub(super) fn prepare(
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return Err(refuse(format!("This {kind} has no metadata.")));
     };
+    if hook.is_some() {
+        metadata.remove("generateName");
+        metadata.insert("name".to_owned(), name.as_str().into());
+    }
     let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
     if labels.is_null() {
         *labels = Value::Object(Map::new());
@@ -121,9 +145,10 @@ pub(super) fn prepare(
     let digest = digest([value.to_string().as_bytes()]);
     annotate(&mut value, CONTENT_ANNOTATION, &hex(&digest))
         .ok_or_else(|| refuse(format!("The metadata.annotations of this {kind} are not a map.")))?;
-    let key = ObjectKey::new(kind.clone(), namespace, name);
+    let key = ObjectKey::new(kind.clone(), namespace, &name);
     let body: Arc<[u8]> = value.to_string().into_bytes().into();
-    Ok((key, Desired { resource: resource.clone(), body, digest, place: manifest.place.clone(), directives }))
+    let (place, hook) = (manifest.place.clone(), hook.map(Arc::new));
+    Ok((key, Desired { resource: resource.clone(), body, digest, place, directives, wave, hook }))
 }
 
 /// Sets an annotation; `None` when there is something else in the place of annotations.
@@ -137,6 +162,19 @@ fn annotate(object: &mut Value, name: &str, text: &str) -> Option<()> {
     Some(())
 }
 
+/// When an object is applied: its wave, and what it is a hook of.
+fn turn(manifest: &Manifest) -> Result<(Wave, Option<Hook>), String> {
+    let annotations = at(&manifest.value, &["metadata", "annotations"]).and_then(Value::as_object);
+    Ok((wave::read(annotations)?, hook::read(annotations)?))
+}
+
+/// A name for a hook that leaves it to be generated: the same for the same content, so that a run is found
+/// again.
+fn generated_name(prefix: &str, content: &Digest) -> String {
+    let prefix: String = prefix.chars().take(GENERATED_PREFIX_MAX).collect();
+    format!("{prefix}{}", &hex(content)[..8])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,8 +184,12 @@ mod tests {
     fn run(namespaced: bool, kind: &str, value: Value) -> Result<(ObjectKey, Value), Problem> {
         let gvk = Gvk::new("", "v1", kind);
         let resource = Arc::new(Resource { gvk, plural: "any".to_owned(), namespaced });
-        let owner =
-            Owner { app: "web".to_owned(), set_id: "id".to_owned(), namespace: Some("demo".to_owned()) };
+        let owner = Owner {
+            app: "web".to_owned(),
+            set_id: "id".to_owned(),
+            namespace: Some("demo".to_owned()),
+            content: [0xab; 16],
+        };
         let manifest = Manifest { value, place: Place { file: "a.yaml".into(), line: 3 } };
         prepare(&owner, &resource, &manifest)
             .map(|(key, desired)| (key, serde_json::from_slice(&desired.body).unwrap()))
@@ -180,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_may_leave_its_name_to_be_generated() {
+        let value = json!({"metadata": {
+            "generateName": "migrate-", "annotations": {"argocd.argoproj.io/hook": "PreSync"},
+        }});
+        let (key, value) = run(true, "Job", value).unwrap();
+        assert_eq!(key.to_string(), "Job/demo/migrate-abababab");
+        assert_eq!(value["metadata"]["name"], "migrate-abababab");
+        assert_eq!(value["metadata"].get("generateName"), None);
+        assert_eq!(generated_name(&"long-".repeat(20), &[0; 16]).len(), 63);
+    }
+
+    #[test]
     fn what_cannot_be_applied_is_refused_with_its_place() {
         for value in [
             json!({"metadata": {"generateName": "a-"}}),
@@ -187,6 +241,8 @@ mod tests {
             json!({"metadata": {"name": "a", "labels": 1}}),
             json!({"metadata": {"name": "a", "annotations": "x"}}),
             json!({"metadata": {"name": "a", "annotations": {"muster.dev/prune": "never"}}}),
+            json!({"metadata": {"name": "a", "annotations": {"muster.dev/sync-wave": "first"}}}),
+            json!({"metadata": {"name": "a", "annotations": {"muster.dev/hook": "before"}}}),
         ] {
             assert_eq!(run(true, "ConfigMap", value).unwrap_err().place, "a.yaml:3");
         }

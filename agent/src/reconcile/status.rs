@@ -111,11 +111,13 @@ pub(super) fn error(problem: &Problem, since: Timestamp) -> StatusError {
     }
 }
 
-fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
+/// What is wrong with an app.
+pub(super) fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
     let mut problems = app.problems.clone();
     problems.extend(app.unresolved.iter().map(|(_, problem)| problem.clone()));
     problems.extend(app.run_problem.clone());
     problems.extend(held(app));
+    problems.extend(app.order_problems());
     for (key, member) in &app.members {
         problems.extend(member.failure.as_deref().cloned());
         if let (Some(others), Some(desired)) = (&member.disputed_with, &member.desired) {
@@ -158,8 +160,11 @@ fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
     if unread || unknown {
         return SyncStatus::Unspecified;
     }
-    let members = app.members.values().all(|member| app.is_fine(member));
-    let whole = app.presence == Presence::Wanted && app.unresolved.is_empty() && app.run_problem.is_none();
+    let members = app.members.values().all(|member| member.is_hook() || app.is_fine(member));
+    let whole = app.presence == Presence::Wanted
+        && app.unresolved.is_empty()
+        && app.run_problem.is_none()
+        && !app.is_in_order();
     if members && whole { SyncStatus::Synced } else { SyncStatus::OutOfSync }
 }
 
@@ -178,6 +183,9 @@ fn object_status(
     member: &Member,
     now: Now,
 ) -> Option<ObjectStatus> {
+    if member.is_hook() {
+        return None;
+    }
     let version = match (&member.desired, &member.seen) {
         (Some(desired), _) => &desired.resource.gvk.version,
         (None, Some(seen)) if app.owns(member) => &seen.resource.gvk.version,
@@ -231,6 +239,9 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     }
     if app.options.suspend && app.last.sync != SyncStatus::Synced {
         return "Syncing is switched off by spec.sync.suspend.".to_owned();
+    }
+    if let Some(wait) = &app.progress.wait {
+        return format!("It waits for {wait}.");
     }
     if let Some(drift) = app.members.values().find_map(|member| member.drift.as_deref()) {
         return drift_sentence(drift);

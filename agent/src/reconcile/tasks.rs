@@ -61,15 +61,8 @@ impl Tasks {
         });
     }
 
-    pub(super) fn resolve(
-        &mut self,
-        app: String,
-        generation: u64,
-        namespace: Option<String>,
-        manifests: Vec<Manifest>,
-    ) {
+    pub(super) fn resolve(&mut self, app: String, generation: u64, owner: Owner, manifests: Vec<Manifest>) {
         let (discovery, news) = (self.discovery.clone(), self.news.clone());
-        let owner = Owner { set_id: applyset::id(&app, &self.home), app: app.clone(), namespace };
         self.set.spawn(async move {
             let work = std::panic::AssertUnwindSafe(resolve(&discovery, &owner, manifests)).catch_unwind();
             let resolution = work.await.ok();
@@ -201,7 +194,8 @@ where
     }
 }
 
-async fn parents(api: &Api, home: &str) -> Result<Vec<Parent>, ApiError> {
+/// The ApplySet parents of the apps that have been here.
+pub(super) async fn parents(api: &Api, home: &str) -> Result<Vec<Parent>, ApiError> {
     let config_maps =
         Resource { gvk: Gvk::of("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
     let mut parents = Vec::new();

@@ -1,7 +1,8 @@
 //! What does Git want now, and what of it can be told to the cluster yet?
 use super::app::{App, Presence};
 use super::core::{Action, Core, Now};
-use super::resolve::Resolution;
+use super::order::{self, Progress};
+use super::resolve::{Owner, Resolution};
 use crate::backoff::jittered;
 use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
 
@@ -28,6 +29,7 @@ impl Core {
             app.wanted_revision = revision.clone();
             let Wanted { options, path, content } = wanted;
             app.options = options;
+            app.note_order();
             app.path = path;
             match content {
                 Content::Unchanged => {}
@@ -100,16 +102,12 @@ impl Core {
         app.retry_at = None;
         app.run_problem = None;
         app.resolving = true;
+        app.coming = order::content(app.options.namespace.as_deref(), &manifests);
         if let Some(run) = &mut app.run {
             run.cancelled = true;
             self.actions.push(Action::Cancel { run: run.number });
         }
-        self.actions.push(Action::Resolve {
-            app: name.to_owned(),
-            generation: app.generation,
-            namespace: app.options.namespace.clone(),
-            manifests,
-        });
+        self.actions.push(resolve(app, manifests));
     }
 
     pub(super) fn resolved(&mut self, name: &str, generation: u64, resolution: Option<Resolution>, now: Now) {
@@ -131,6 +129,11 @@ impl Core {
         app.unresolved = resolution.unresolved;
         if whole {
             app.problems = resolution.problems;
+            app.unclear = resolution.unclear;
+            if app.content != app.coming {
+                app.content = app.coming;
+                app.progress = Progress::default();
+            }
             // New content overrules what others did meanwhile, with or without self-heal.
             for member in app.members.values_mut() {
                 member.failure = None;
@@ -145,6 +148,9 @@ impl Core {
             app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
         }
         self.set_desired(name, resolution.objects, whole);
+        if let Some(app) = self.apps.get_mut(name) {
+            app.note_order();
+        }
         self.update_watches();
         self.touch(name);
         if !self.is_resolving() {
@@ -164,10 +170,15 @@ impl Core {
 
 /// Asks again about what is left of an app.
 pub(super) fn resolve_rest(app: &App) -> Action {
-    Action::Resolve {
+    resolve(app, app.unresolved.iter().map(|(manifest, _)| manifest.clone()).collect())
+}
+
+fn resolve(app: &App, manifests: Vec<Manifest>) -> Action {
+    let owner = Owner {
         app: app.name.clone(),
-        generation: app.generation,
+        set_id: app.set_id.clone(),
         namespace: app.options.namespace.clone(),
-        manifests: app.unresolved.iter().map(|(manifest, _)| manifest.clone()).collect(),
-    }
+        content: app.coming,
+    };
+    Action::Resolve { app: app.name.clone(), generation: app.generation, owner, manifests }
 }

@@ -14,7 +14,7 @@ use muster_wire::v1::ErrorKind;
 use serde_json::Value;
 
 pub(crate) use muster_spec::Conflicts;
-pub(crate) use poll::{Poller, PollerConfig};
+pub(crate) use poll::{Poller, PollerConfig, read_once};
 
 use crate::object::Digest;
 use crate::plan::Place;
@@ -120,9 +120,12 @@ pub(crate) struct Options {
     pub(crate) conflicts: Conflicts,
     pub(crate) self_heal: bool,
     pub(crate) suspend: bool,
-    /// How long an object may be on its way before that is Degraded.
-    pub(crate) timeout: Duration,
     pub(crate) retry: Retry,
+    /// How long a sync may take before it counts as failed, waiting for health included, and an object be on
+    /// its way before that is Degraded.
+    pub(crate) timeout: Duration,
+    /// Apps that must be Synced and Healthy before new content of this one is applied.
+    pub(crate) depends_on: Vec<String>,
 }
 
 /// How often and when a failed sync is tried again.
@@ -157,7 +160,6 @@ impl Default for Options {
             conflicts: Conflicts::Known,
             self_heal: true,
             suspend: false,
-            timeout: Duration::from_secs(300),
             retry: Retry {
                 limit: 5,
                 first: Duration::from_secs(5),
@@ -165,6 +167,8 @@ impl Default for Options {
                 longest: Duration::from_secs(180),
                 last: Duration::from_secs(180),
             },
+            timeout: Duration::from_secs(300),
+            depends_on: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! Opening --mirror open--> read what an earlier run fetched --> Polling --fails--> Polling, later
 //! ```
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use muster_git::{GitError, Mirror, Remote, Revision};
@@ -11,8 +11,9 @@ use muster_spec::ClusterName;
 use tokio::sync::mpsc;
 
 use super::read::{self, Pace};
-use super::{Delivered, Kind, Problem, Update};
+use super::{Delivered, Kind, Problem, Snapshot, Update};
 use crate::backoff::Backoff;
+use crate::config::Config;
 use crate::metrics::Metrics;
 
 /// How often Git is asked when neither a flag nor the Fleet document says.
@@ -135,6 +136,29 @@ impl Poller {
     }
 }
 
+/// Fetches and reads the head of the branch once, into a mirror of its own in `directory`.
+///
+/// # Errors
+/// A sentence, when Git cannot be reached or read.
+pub(crate) async fn read_once(
+    config: &Config,
+    directory: &Path,
+    metrics: &Metrics,
+) -> Result<Snapshot, String> {
+    let (remote, branch, cluster) = (config.remote.clone(), config.branch.clone(), config.cluster.clone());
+    let (directory, metrics) = (directory.to_owned(), metrics.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        look(&mut State::default(), remote, &directory, &branch, &cluster, true, &metrics)
+    });
+    match work.await {
+        Ok(Ok(Some((snapshot, _)))) => Ok(snapshot),
+        // A new mirror has read nothing before.
+        Ok(Ok(None)) => Err("The branch has no commit.".to_owned()),
+        Ok(Err(error)) => Err(format!("The repository cannot be read: {error}.")),
+        Err(error) => Err(format!("Reading the repository failed in an unexpected way: {error}.")),
+    }
+}
+
 fn look(
     state: &mut State,
     remote: Remote,
@@ -143,7 +167,7 @@ fn look(
     cluster: &ClusterName,
     fetch: bool,
     metrics: &Metrics,
-) -> Result<Option<(super::Snapshot, Option<Pace>)>, GitError> {
+) -> Result<Option<(Snapshot, Option<Pace>)>, GitError> {
     let mirror = match &mut state.mirror {
         Some(mirror) => mirror,
         None => state.mirror.insert(Mirror::open(directory, remote)?),

@@ -133,12 +133,29 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
                 ("spec.sync.interval", spec.sync.interval.is_some()),
                 ("spec.sync.serviceAccount", spec.sync.service_account.is_some()),
                 ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
-                ("spec.dependsOn", !spec.depends_on.is_empty()),
                 ("spec.health", !spec.health.is_empty()),
             ];
             let fields = fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field));
-            let problems: Vec<_> = fields.chain(wave.clone()).collect();
+            let problems: Vec<_> =
+                fields.chain(elsewhere(catalog, cluster, app)).chain(wave.clone()).collect();
             (!problems.is_empty()).then(|| (app.value.name().to_string(), problems))
+        })
+        .collect()
+}
+
+/// Apps that this one waits for and that do not come to this cluster: it would wait for ever.
+fn elsewhere(catalog: &Catalog, cluster: &Cluster, app: &Located<App>) -> Vec<Problem> {
+    let missing = app.value.spec.depends_on.iter().enumerate().filter(|(_, name)| {
+        catalog.apps.get(*name).is_some_and(|other| !other.value.spec.clusters.selects(cluster))
+    });
+    missing
+        .map(|(index, name)| Problem {
+            kind: Kind::Document,
+            place: app.place(),
+            message: format!(
+                "spec.dependsOn[{index}]: the app {name} does not select this cluster, so it would be waited for \
+                 for ever. Let it select the cluster, or depend on it only where it does."
+            ),
         })
         .collect()
 }
@@ -179,7 +196,6 @@ fn options(app: &App) -> Options {
         conflicts: sync.conflicts,
         self_heal: sync.self_heal,
         suspend: sync.suspend,
-        timeout: sync.timeout.into(),
         retry: Retry {
             limit: sync.retry.limit,
             first: backoff.duration.into(),
@@ -187,6 +203,8 @@ fn options(app: &App) -> Options {
             longest,
             last: longest,
         },
+        timeout: sync.timeout.into(),
+        depends_on: app.spec.depends_on.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -8,7 +8,9 @@ use crate::applyset::PART_OF;
 use crate::directives::Directives;
 use crate::drift::our_fields;
 use crate::health::{self, Health};
-use crate::object::{Digest, GroupKind, ObjectKey, Resource, from_hex, going, number, text};
+use crate::object::{Digest, GroupKind, ObjectKey, Resource, at, from_hex, going, number, text};
+use crate::plan::hook::{self, Ran};
+use crate::plan::wave::{self, Wave};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
 /// One object as the server gave it. The body goes as soon as it has been compared.
@@ -42,6 +44,10 @@ pub(crate) struct Seen {
     pub(crate) content: Option<Digest>,
     pub(crate) directives: Directives,
     pub(crate) health: Health,
+    /// Wave of its app's sync, as its annotations say; 0 when they make no sense.
+    pub(crate) wave: Wave,
+    /// Which run of a hook it is, if it is one, and how that fares.
+    pub(crate) ran: Option<Box<Ran>>,
 }
 
 impl Observation {
@@ -50,6 +56,8 @@ impl Observation {
         let kind = &resource.gvk.group_kind;
         let meta = |name| text(&body, &["metadata", name]);
         let label = |name| text(&body, &["metadata", "labels", name]);
+        let annotations = at(&body, &["metadata", "annotations"]).and_then(Value::as_object);
+        let health = judge(kind, &body);
         Observation {
             key: ObjectKey::new(kind.clone(), meta("namespace"), meta("name")),
             app: label(APP_LABEL).to_owned(),
@@ -64,7 +72,9 @@ impl Observation {
                 going: going(&body).map(Into::into),
                 content: from_hex(text(&body, &["metadata", "annotations", CONTENT_ANNOTATION])),
                 directives: Directives::of(&body),
-                health: judge(kind, &body),
+                wave: wave::read(annotations).unwrap_or_default(),
+                ran: hook::ran(kind, &body, &health).map(Box::new),
+                health,
             },
             body,
         }

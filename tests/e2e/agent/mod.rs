@@ -2,11 +2,13 @@
 
 mod adopting;
 mod corpus;
+mod crash;
 mod faults;
 mod kill;
 mod kubectl;
 mod lead;
 mod loops;
+mod order;
 mod pruning;
 mod replacing;
 

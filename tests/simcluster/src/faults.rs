@@ -12,6 +12,8 @@ pub struct Fault {
     pub(crate) verb: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) writes: bool,
+    pub(crate) after: u32,
     pub(crate) times: u32,
     pub(crate) retry_after_seconds: Option<u32>,
 }
@@ -19,13 +21,36 @@ pub struct Fault {
 impl Fault {
     /// Answers with this HTTP status (409, 429, 500, 503, ...) once, whatever is asked.
     pub fn status(code: u16) -> Fault {
-        Fault { code, verb: None, resource: None, name: None, times: 1, retry_after_seconds: None }
+        Fault {
+            code,
+            verb: None,
+            resource: None,
+            name: None,
+            writes: false,
+            after: 0,
+            times: 1,
+            retry_after_seconds: None,
+        }
     }
 
     /// Only requests with this verb: get, list, watch, create, update, patch, delete, deletecollection.
     #[must_use]
     pub fn verb(mut self, verb: &str) -> Fault {
         self.verb = Some(verb.to_owned());
+        self
+    }
+
+    /// Only requests that change something, those for Leases aside.
+    #[must_use]
+    pub fn writes(mut self) -> Fault {
+        self.writes = true;
+        self
+    }
+
+    /// So many matching requests are answered before the first one fails.
+    #[must_use]
+    pub fn after(mut self, requests: u32) -> Fault {
+        self.after = requests;
         self
     }
 
@@ -60,7 +85,11 @@ impl Fault {
     fn matches(&self, verb: &str, resource: &str, name: &str) -> bool {
         let fits =
             |wanted: &Option<String>, given: &str| wanted.as_ref().is_none_or(|wanted| wanted == given);
-        fits(&self.verb, verb) && fits(&self.resource, resource) && fits(&self.name, name)
+        let writes = !matches!(verb, "get" | "list" | "watch") && resource != "leases";
+        fits(&self.verb, verb)
+            && fits(&self.resource, resource)
+            && fits(&self.name, name)
+            && (writes || !self.writes)
     }
 }
 
@@ -82,6 +111,10 @@ impl Faults {
     /// The fault this request meets, which is used up by it.
     pub(crate) fn meet(&mut self, verb: &str, resource: &str, name: &str) -> Option<Fault> {
         let fault = self.pending.iter_mut().find(|fault| fault.matches(verb, resource, name))?;
+        if fault.after > 0 {
+            fault.after -= 1;
+            return None;
+        }
         fault.times = fault.times.saturating_sub(1);
         let met = fault.clone();
         self.pending.retain(|fault| fault.times > 0);
@@ -102,5 +135,23 @@ mod tests {
         assert!(faults.meet("patch", "deployments", "web").is_some());
         assert!(faults.meet("patch", "deployments", "db").is_some());
         assert!(faults.meet("patch", "deployments", "web").is_none());
+    }
+
+    #[test]
+    fn a_fault_may_come_after_so_many_writes() {
+        let mut faults = Faults::default();
+        faults.add(Fault::status(503).writes().after(2).times(2));
+        for (verb, resource, fails) in [
+            ("patch", "configmaps", false),
+            ("get", "configmaps", false),
+            ("update", "leases", false),
+            ("delete", "jobs", false),
+            ("list", "jobs", false),
+            ("create", "namespaces", true),
+            ("patch", "configmaps", true),
+            ("patch", "configmaps", false),
+        ] {
+            assert_eq!(faults.meet(verb, resource, "a").is_some(), fails, "{verb} {resource}");
+        }
     }
 }

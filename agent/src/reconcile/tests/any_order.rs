@@ -18,20 +18,30 @@ enum Happening {
     Delete(String),
     Foreign(u8),
     WritesFail(u8),
+    HookFails,
+    Ripen,
     Crash,
     /// Seconds pass.
     Pass(u16),
 }
 
+/// Any object, hooks and such in waves among them.
+fn any_name() -> impl Strategy<Value = String> {
+    let names =
+        vec!["a", "b", "c", "d", "e1", "f2", "pre-a", "pre-gone", "mid-a", "mid-b2", "post-a", "oops-a"];
+    prop::sample::select(names).prop_map(str::to_owned)
+}
+
+/// Objects that others change. Hooks are left alone: one that is deleted when it has just ended runs again.
 fn name() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(str::to_owned)
+    prop::sample::select(vec!["a", "b", "c", "d", "e1", "f2"]).prop_map(str::to_owned)
 }
 
 /// Repositories in which no object is in two apps: that is a mistake, and another story.
 fn repository() -> impl Strategy<Value = Git> {
     let app = prop::sample::select(vec!["web", "other"]).prop_map(str::to_owned);
     let value = prop::sample::select(vec!["1", "2"]).prop_map(str::to_owned);
-    prop::collection::btree_map(name(), (app, value), 0..5).prop_map(|objects| {
+    prop::collection::btree_map(any_name(), (app, value), 0..7).prop_map(|objects| {
         let mut git = Git::new();
         for (name, (app, value)) in objects {
             git.entry(app).or_default().insert(name, value);
@@ -49,6 +59,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => name().prop_map(Happening::Delete),
         1 => (0u8..3).prop_map(Happening::Foreign),
         1 => (1u8..4).prop_map(Happening::WritesFail),
+        1 => Just(Happening::HookFails),
+        3 => Just(Happening::Ripen),
         1 => Just(Happening::Crash),
         2 => (1u16..400).prop_map(Happening::Pass),
     ]
@@ -70,6 +82,13 @@ fn happen(world: &mut World, happening: Happening) {
         Happening::Delete(name) => world.delete(&key(&name)),
         Happening::Foreign(number) => world.create_foreign(&format!("foreign-{number}")),
         Happening::WritesFail(count) => world.failing = count.into(),
+        // Not so often that it is given up.
+        Happening::HookFails => {
+            let failed =
+                world.events.iter().filter(|(_, message)| message.contains("has failed (try")).count();
+            world.hooks_failing = u32::from(failed < 4);
+        }
+        Happening::Ripen => drop(world.ripen()),
         Happening::Crash => world.restart(),
         Happening::Pass(seconds) => world.pass(Duration::from_secs(seconds.into())),
     }
@@ -92,9 +111,20 @@ proptest! {
             happen(&mut world, happening);
         }
         world.failing = 0;
+        world.hooks_failing = 0;
         world.settle();
-        let wanted: BTreeMap<String, String> = world.git.values().flatten().map(|(n, v)| (n.clone(), v.clone())).collect();
+        let runs = world.succeeded.len();
+        world.succeeded.sort();
+        world.succeeded.dedup();
+        prop_assert_eq!(runs, world.succeeded.len(), "a hook ran twice for one content");
+        let mut wanted: BTreeMap<String, String> =
+            world.git.values().flatten().map(|(n, v)| (n.clone(), v.clone())).collect();
         let mut found = world.values();
+        // A hook for failures has run or not, one that is to go is gone.
+        for name in ["oops-a", "pre-gone"] {
+            let (found, wanted) = (found.remove(name), wanted.remove(name));
+            prop_assert!(found.is_none() || (wanted.is_some() && name == "oops-a"), "{} {:?}", name, found);
+        }
         let foreign: Vec<String> = found.keys().filter(|name| name.starts_with("foreign")).cloned().collect();
         for name in foreign {
             prop_assert_eq!(found.remove(&name), Some("foreign".to_owned()));

@@ -7,13 +7,14 @@ use muster_wire::v1::{AppStatus, EventKind};
 use serde_json::{Value, json};
 
 use super::super::core::{Action, Core, Input, Now};
-use super::super::resolve::{Owner, Resolution, prepare};
+use super::super::resolve::{Resolution, prepare};
 use crate::apply::{Applied, Done, Failure};
 use crate::applyset::{self, Parent};
 use crate::drift::{self, Projection};
 use crate::health::cause::Cause;
 use crate::object::{Gvk, ObjectKey, Resource};
-use crate::plan::{Desired, Place, Plan, Step};
+use crate::plan::hook::RUN;
+use crate::plan::{Desired, HookRun, Place, Plan, Step};
 use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
 use crate::watch::{Event, Observation};
 use crate::{APP_LABEL, FIELD_MANAGER};
@@ -39,8 +40,17 @@ pub(super) struct World {
     pub(super) queue: VecDeque<Input>,
     /// Everything written so far, as words.
     pub(super) writes: Vec<String>,
-    /// So many writes to come fail.
+    /// So many writes to come fail, and so many hooks.
     pub(super) failing: u32,
+    pub(super) hooks_failing: u32,
+    /// After so many writes the agent is dead: nothing more of a plan is carried out.
+    writes_max: Option<usize>,
+    /// Hooks that have succeeded: app, name, and for which content and phase.
+    pub(super) succeeded: Vec<String>,
+    /// How often an app was removed: with it goes what is known of its hooks.
+    removals: u32,
+    /// Which apps an app depends on.
+    pub(super) depends_on: BTreeMap<String, Vec<String>>,
     pub(super) statuses: BTreeMap<String, AppStatus>,
     pub(super) events: Vec<(EventKind, String)>,
     /// What looks find.
@@ -83,6 +93,11 @@ impl World {
             queue: VecDeque::new(),
             writes: Vec::new(),
             failing: 0,
+            writes_max: None,
+            hooks_failing: 0,
+            succeeded: Vec::new(),
+            removals: 0,
+            depends_on: BTreeMap::new(),
             statuses: BTreeMap::new(),
             events: Vec::new(),
             causes: BTreeMap::new(),
@@ -114,7 +129,7 @@ impl World {
                 "apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {
                     "name": name, "namespace": "demo",
-                    "annotations": self.annotations.get(name).cloned().unwrap_or(Value::Null),
+                    "annotations": self.annotations.get(name).cloned().unwrap_or_else(|| annotations(name)),
                 },
                 "data": {"key": value},
             }),
@@ -122,7 +137,8 @@ impl World {
         };
         let apps = self.git.iter().filter(|(app, _)| !held.contains_key(*app)).map(|(app, objects)| {
             let content = Content::Rendered(objects.iter().map(manifest).collect());
-            let options = Options { prune_limit_percent: self.prune_limit, ..Options::default() };
+            let depends_on = self.depends_on.get(app).cloned().unwrap_or_default();
+            let options = Options { prune_limit_percent: self.prune_limit, depends_on, ..Options::default() };
             (app.clone(), Wanted { options, path: app.clone(), content })
         });
         let snapshot = Snapshot {
@@ -153,18 +169,42 @@ impl World {
     pub(super) fn settle(&mut self) {
         for _ in 0..10_000 {
             while self.step() {}
+            if self.ripen() {
+                continue;
+            }
             let next = self.core.next_deadline(self.now);
             if next > self.now.instant + Duration::from_secs(600) {
-                self.core.report(self.now);
-                for action in self.core.take_actions(self.now) {
-                    self.act(action);
-                }
-                return;
+                return self.report();
             }
             self.now.instant = next.max(self.now.instant);
             self.give(Input::Tick);
         }
         panic!("it never settles: {:?}", &self.writes[self.writes.len().saturating_sub(10)..]);
+    }
+
+    /// Lets everything new be reported.
+    pub(super) fn report(&mut self) {
+        self.core.report(self.now);
+        for action in self.core.take_actions(self.now) {
+            self.act(action);
+        }
+    }
+
+    /// Goes on until so many writes have been made, and no further: the rest of the plan at work is not carried
+    /// out. False when there are not so many.
+    pub(super) fn until_writes(&mut self, count: usize) -> bool {
+        self.writes_max = Some(count);
+        loop {
+            while self.writes.len() < count && self.step() {}
+            if self.writes.len() >= count {
+                self.writes_max = None;
+                return true;
+            }
+            if !self.ripen() && self.queue.is_empty() {
+                self.writes_max = None;
+                return false;
+            }
+        }
     }
 
     pub(super) fn pass(&mut self, duration: Duration) {
@@ -186,8 +226,7 @@ impl World {
             }
             Action::Unwatch(kind) => drop(self.watching.remove(&kind)),
             Action::Locate(kind) => self.queue.push_back(Input::Located { kind, resource: Some(resource()) }),
-            Action::Resolve { app, generation, namespace, manifests } => {
-                let owner = Owner { set_id: applyset::id(&app, HOME), app: app.clone(), namespace };
+            Action::Resolve { app, generation, owner, manifests } => {
                 let objects =
                     manifests.iter().map(|manifest| prepare(&owner, &resource(), manifest).unwrap());
                 let resolution = Some(Resolution { objects: objects.collect(), ..Resolution::default() });
@@ -212,6 +251,9 @@ impl World {
     fn run(&mut self, app: &str, run: u64, plan: Plan) {
         let mut failed = false;
         for step in plan.steps {
+            if self.is_dead() {
+                return;
+            }
             match step {
                 Step::SetParent(parent) => {
                     self.writes.push(format!("set {app}"));
@@ -219,12 +261,36 @@ impl World {
                     self.done(app, run, Done::Parent(Some(parent)));
                 }
                 Step::DeleteParent(_) => {
+                    self.writes.push(format!("delete set {app}"));
+                    self.removals += 1;
                     self.parents.remove(app);
                     self.done(app, run, Done::Parent(None));
                 }
                 Step::EnsureNamespace(_) | Step::AwaitDefinitions(_) => {}
+                Step::Wait(wait) => panic!("a plan is carried out beyond its wait for {wait}"),
+                Step::DeleteHooks(doomed) => {
+                    for object in doomed {
+                        let found = self.cluster.get(&object.key);
+                        if found.is_some_and(|found| found["metadata"]["uid"] == *object.uid) {
+                            self.writes.push(format!("delete {}", object.key.name));
+                            self.delete(&object.key);
+                        }
+                        self.done(app, run, Done::HookDeleted { key: object.key, outcome: Ok(()) });
+                    }
+                }
+                Step::RunHooks(_) if failed => {}
+                Step::RunHooks(hooks) => {
+                    for hook in hooks {
+                        let outcome = self.run_hook(&hook);
+                        failed |= outcome.is_err();
+                        self.done(app, run, Done::Applied { key: hook.key, outcome });
+                    }
+                }
                 Step::Apply(objects) => {
                     for (key, desired) in objects {
+                        if self.is_dead() {
+                            return;
+                        }
                         let outcome = self.apply(&key, &desired);
                         failed |= outcome.is_err();
                         self.done(app, run, Done::Applied { key, outcome });
@@ -244,6 +310,50 @@ impl World {
             }
         }
         self.queue.push_back(Input::Finished { app: app.to_owned(), run, problem: None });
+    }
+
+    fn is_dead(&self) -> bool {
+        self.writes_max.is_some_and(|max| self.writes.len() >= max)
+    }
+
+    fn run_hook(&mut self, hook: &HookRun) -> Result<Applied, Failure> {
+        if self.cluster.contains_key(&hook.key) {
+            let message = "An earlier run is still there.".to_owned();
+            let problem = Problem { kind: Kind::Apply, place: hook.key.to_string(), message };
+            return Err(Failure { problem: Some(problem), may_have_happened: false });
+        }
+        let mut object: Value = serde_json::from_slice(&hook.desired.body).unwrap();
+        object["metadata"]["annotations"][RUN] = json!(hook.run);
+        let body = object.to_string().into_bytes().into();
+        self.apply(&hook.key, &Desired { body, ..hook.desired.clone() })
+    }
+
+    /// Everything that was on its way becomes what it is to be; false when nothing was.
+    pub(super) fn ripen(&mut self) -> bool {
+        let green = |object: &&Value| object["status"]["conditions"][0]["status"] == "False";
+        let green: Vec<_> = self.cluster.values().filter(green).cloned().collect();
+        let mut any = false;
+        for mut object in green {
+            let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            let run = object["metadata"]["annotations"][RUN].as_str().map(str::to_owned);
+            let bad = object["data"]["key"] == "bad";
+            object["status"]["conditions"] = match &run {
+                None if bad => continue,
+                Some(_) if bad || self.hooks_failing > 0 => {
+                    self.hooks_failing = self.hooks_failing.saturating_sub(1);
+                    json!([{"type": "Failed", "status": "True", "message": "No luck."}])
+                }
+                _ => json!([{"type": "Ready", "status": "True"}]),
+            };
+            if let Some(run) = run.filter(|_| object["status"]["conditions"][0]["type"] == "Ready") {
+                let (runs, _attempt) = run.rsplit_once('/').unwrap();
+                let app = object["metadata"]["labels"][APP_LABEL].as_str().unwrap_or_default();
+                self.succeeded.push(format!("{app} {} {name} {runs}", self.removals));
+            }
+            self.store(&key(&name), object);
+            any = true;
+        }
+        any
     }
 
     fn done(&mut self, app: &str, run: u64, done: Done) {
@@ -276,6 +386,15 @@ impl World {
             },
             "f:data": {"f:key": {}},
         });
+        let before = self.cluster.get(key);
+        let same = before.is_some_and(|before| before["data"] == object["data"]);
+        object["status"] = match before {
+            Some(before) if same => before["status"].clone(),
+            _ if is_slow(&key.name) => {
+                json!({"conditions": [{"type": "Ready", "status": "False", "message": "Soon."}]})
+            }
+            _ => json!({}),
+        };
         object["metadata"]["uid"] = uid;
         object["metadata"]["managedFields"] =
             json!([{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}]);
@@ -354,6 +473,28 @@ impl World {
     pub(super) fn parents(&self) -> Vec<&str> {
         self.parents.keys().map(String::as_str).collect()
     }
+}
+
+/// The name of an object says when it is applied: hooks are `pre-`, `mid-`, `post-` or `oops-`something, and a
+/// digit at the end is the wave. With `-gone` in it, it is deleted when it has succeeded.
+fn annotations(name: &str) -> Value {
+    let mut annotations = serde_json::Map::new();
+    let phases = [("pre-", "pre-sync"), ("mid-", "sync"), ("post-", "post-sync"), ("oops-", "on-failure")];
+    if let Some((_, phase)) = phases.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        annotations.insert("muster.dev/hook".to_owned(), json!(phase));
+    }
+    if name.contains("-gone") {
+        annotations.insert("muster.dev/hook-delete-policy".to_owned(), json!("hook-succeeded"));
+    }
+    if let Some(wave) = name.chars().last().filter(char::is_ascii_digit) {
+        annotations.insert("muster.dev/sync-wave".to_owned(), json!(wave.to_string()));
+    }
+    annotations.into()
+}
+
+/// Hooks and what is in a wave take a while.
+fn is_slow(name: &str) -> bool {
+    annotations(name).as_object().is_some_and(|annotations| !annotations.is_empty())
 }
 
 fn is_labelled(object: &Value) -> bool {

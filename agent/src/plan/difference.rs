@@ -1,0 +1,168 @@
+//! In which fields do two states of an object differ?
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::object::GroupKind;
+use crate::shorten::shorten;
+
+/// Longest value shown, in bytes of its JSON.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// Most fields shown of one object.
+const FIELDS_MAX: usize = 100;
+
+/// Deepest nesting looked into; what is deeper is compared whole.
+const DEPTH_MAX: usize = 64;
+
+/// Fields of `metadata` that the server writes at every change.
+const SERVER_FIELDS: &[&str] =
+    &["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"];
+
+/// One field that differs. Values are JSON; none where the field is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) path: String,
+    pub(crate) live: Option<String>,
+    pub(crate) wanted: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match (&self.live, &self.wanted) {
+            (Some(live), Some(wanted)) => write!(f, "{path}: {live} -> {wanted}"),
+            (Some(live), None) => write!(f, "{path}: {live} -> removed"),
+            (None, Some(wanted)) => write!(f, "{path}: {wanted} added"),
+            (None, None) => f.write_str(path),
+        }
+    }
+}
+
+/// The fields in which `wanted` differs from `live`, what the server alone writes left out. The values of a
+/// Secret are masked, also where an annotation repeats them.
+pub(crate) fn differences(kind: &GroupKind, live: &Value, wanted: &Value) -> Vec<Difference> {
+    let mut walk = Walk { secret: kind.is("", "Secret"), found: Vec::new() };
+    walk.compare("", Some(&stripped(live)), Some(&stripped(wanted)), 0);
+    walk.found.truncate(FIELDS_MAX);
+    walk.found
+}
+
+fn stripped(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(top) = object.as_object_mut() {
+        top.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in SERVER_FIELDS {
+            metadata.remove(*field);
+        }
+        // None, and none in it, are the same.
+        for field in ["labels", "annotations"] {
+            if metadata.get(field).and_then(Value::as_object).is_some_and(Map::is_empty) {
+                metadata.remove(field);
+            }
+        }
+    }
+    object
+}
+
+struct Walk {
+    secret: bool,
+    found: Vec<Difference>,
+}
+
+impl Walk {
+    fn compare(&mut self, path: &str, live: Option<&Value>, wanted: Option<&Value>, depth: usize) {
+        match (live, wanted) {
+            _ if live == wanted => {}
+            (Some(Value::Object(live)), Some(Value::Object(wanted))) if depth < DEPTH_MAX => {
+                let names: std::collections::BTreeSet<_> = live.keys().chain(wanted.keys()).collect();
+                for name in names {
+                    self.compare(&child(path, name), live.get(name), wanted.get(name), depth + 1);
+                }
+            }
+            (Some(Value::Array(live)), Some(Value::Array(wanted)))
+                if depth < DEPTH_MAX && live.len() == wanted.len() =>
+            {
+                for (index, (live, wanted)) in live.iter().zip(wanted).enumerate() {
+                    self.compare(&format!("{path}[{index}]"), Some(live), Some(wanted), depth + 1);
+                }
+            }
+            _ => {
+                let (live, wanted) = (self.show(path, live), self.show(path, wanted));
+                self.found.push(Difference { path: path.to_owned(), live, wanted });
+            }
+        }
+    }
+
+    fn show(&self, path: &str, value: Option<&Value>) -> Option<String> {
+        let open = [".metadata.labels", ".metadata.name", ".type", ".immutable", ".kind", ".apiVersion"];
+        let masked = self.secret && !open.iter().any(|open| path.starts_with(open));
+        value.map(
+            |value| if masked { "\"***\"".to_owned() } else { shorten(value.to_string(), VALUE_BYTES_MAX) },
+        )
+    }
+}
+
+fn child(path: &str, name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if plain { format!("{path}.{name}") } else { format!("{path}[{:?}]", name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
+        let found = differences(&GroupKind::new("", kind), live, wanted);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn fields_that_differ_are_named_with_both_values() {
+        let live = json!({
+            "metadata": {"labels": {"a/b": "1"}, "resourceVersion": "5", "generation": 2, "managedFields": []},
+            "spec": {"replicas": 5, "list": [{"x": 1}, {"x": 2}], "gone": true},
+            "status": {"ready": 1},
+        });
+        let wanted = json!({
+            "metadata": {"labels": {"a/b": "2"}, "resourceVersion": "6", "generation": 3, "annotations": {}},
+            "spec": {"replicas": 2, "list": [{"x": 1}, {"x": 3}], "new": "y"},
+            "status": {"ready": 0},
+        });
+        assert_eq!(
+            shown("Thing", &live, &wanted),
+            [
+                ".metadata.labels[\"a/b\"]: \"1\" -> \"2\"",
+                ".spec.gone: true -> removed",
+                ".spec.list[1].x: 2 -> 3",
+                ".spec.new: \"y\" added",
+                ".spec.replicas: 5 -> 2",
+            ]
+        );
+        assert_eq!(shown("Thing", &live, &live), [""; 0]);
+    }
+
+    #[test]
+    fn the_values_of_a_secret_are_masked_wherever_they_are() {
+        let secret = |value: &str| {
+            let last = format!("{{\"data\":{{\"password\":\"{value}\"}}}}");
+            json!({
+                "metadata": {
+                    "labels": {"tier": value.len().to_string()},
+                    "annotations": {"kubectl.kubernetes.io/last-applied-configuration": last},
+                },
+                "data": {"password": value},
+            })
+        };
+        let shown = shown("Secret", &secret("aHVudGVyMg=="), &secret("c2VjcmV0MTIz"));
+        let all = shown.join("\n");
+        assert!(!all.contains("aHVudGVyMg==") && !all.contains("c2VjcmV0MTIz"), "{all}");
+        assert!(shown.contains(&".data.password: \"***\" -> \"***\"".to_owned()), "{all}");
+        // A whole map that comes or goes is no way out either.
+        let whole = differences(&GroupKind::new("", "Secret"), &json!({}), &secret("aHVudGVyMg=="));
+        assert!(!format!("{whole:?}").contains("aHVudGVyMg=="));
+    }
+}
