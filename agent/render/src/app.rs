@@ -9,13 +9,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::{Files, Limits, Object, RenderError, RenderErrors, directory, kustomize::Needs, render};
+use crate::{
+    Files, Limits, Object, RenderError, RenderErrors, Substitutions, directory, kustomize::Needs, render,
+    substitute::substitute, unique,
+};
 
 /// What of a repository an app is made from, for one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The directory or file, relative to the root of the repository, as [`render`] takes it.
     pub path: String,
+    /// What is put in place of `${name}` in its objects; `None` leaves them as they are.
+    pub substitutions: Option<Substitutions>,
 }
 
 /// Reads all files that the app at `path` may need: those below it and, for a kustomization, those
@@ -48,27 +53,43 @@ pub fn gather<E>(
     }
 }
 
-/// Renders an app as it is applied: [`render`], and an app that comes to no object at all is an
-/// error, since it is far more often a mistake than the wish to delete everything. So is a failure
-/// of the renderer itself, which must not end a program that looks after other apps too.
+/// Renders an app as it is applied: [`render`], then the substitutions. An app that comes to no object
+/// at all is an error, since it is far more often a mistake than the wish to delete everything. So is
+/// a failure of the renderer itself, which must not end a program that looks after other apps too.
 ///
 /// # Errors
 /// Everything that is wrong. Nothing of the app should be applied then, and nothing pruned for it.
 pub fn render_app(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
-    let rendered = catch_unwind(AssertUnwindSafe(|| render(files, &source.path, limits)));
-    match rendered {
-        Ok(Ok(objects)) if objects.is_empty() => Err(one_error(
-            source,
-            "there is no manifest in this directory. Objects applied before stay as they are; to delete them all, \
-             remove the App document",
-        )),
-        Ok(result) => result,
-        Err(_) => Err(one_error(
+    catch_unwind(AssertUnwindSafe(|| objects(files, source, limits))).unwrap_or_else(|_| {
+        Err(one_error(
             source,
             "the renderer failed on these manifests, which is a mistake in it; please report it. Objects applied \
              before stay as they are",
-        )),
+        ))
+    })
+}
+
+fn objects(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
+    let mut objects = render(files, &source.path, limits)?;
+    if objects.is_empty() {
+        return Err(one_error(
+            source,
+            "there is no manifest in this directory. Objects applied before stay as they are; to delete them all, \
+             remove the App document",
+        ));
     }
+    if let Some(values) = &source.substitutions {
+        let mut errors = Vec::new();
+        match substitute(&mut objects, values, files, limits) {
+            // Names may have become the same.
+            Ok(()) => unique::check(&objects, &mut errors),
+            Err(found) => errors = found,
+        }
+        if !errors.is_empty() {
+            return Err(RenderErrors(errors));
+        }
+    }
+    Ok(objects)
 }
 
 fn one_error(source: &Source, message: &str) -> RenderErrors {

@@ -21,6 +21,7 @@ mod kustomize;
 mod object;
 pub mod order;
 mod patch;
+mod substitute;
 mod unique;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use app::{Source, gather, render_app};
 pub use error::{RenderError, RenderErrors};
 pub use muster_yaml::Limits as YamlLimits;
 pub use object::Object;
+pub use substitute::Substitutions;
 
 /// Files of a repository: their content by their path from its root, with `/` between parts.
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -220,14 +220,19 @@ fn wanted(
     let options = options(&app.value);
     let broken =
         |kind, place: String, message: String| Content::Broken(vec![Problem { kind, place, message }]);
-    let path = match app.value.source_path(cluster) {
-        Ok(path) => path,
+    let source = app
+        .value
+        .source_path(cluster)
+        .and_then(|path| Ok(Source { path, substitutions: app.value.substitutions(cluster)? }));
+    let source = match source {
+        Ok(source) => source,
         Err(error) => {
             delivered.remove(&name);
-            let content = broken(Kind::Document, app.place(), format!("spec.source.path: {error}"));
+            let content = broken(Kind::Document, app.place(), error.to_string());
             return Wanted { options, path: String::new(), content };
         }
     };
+    let path = source.path.clone();
     let files = match files_of(mirror, revision, &path) {
         Ok(files) => files,
         Err(error) => {
@@ -237,13 +242,13 @@ fn wanted(
             return Wanted { options, path, content };
         }
     };
-    let found = content_digest(&options, &path, &files);
+    let found = content_digest(&options, &source, &files);
     if delivered.get(&name) == Some(&found) {
         return Wanted { options, path, content: Content::Unchanged };
     }
     delivered.insert(name, found);
     let began = Instant::now();
-    let content = content(render_app(&files, &Source { path: path.clone() }, &Limits::default()));
+    let content = content(render_app(&files, &source, &Limits::default()));
     metrics.rendered(began.elapsed());
     Wanted { options, path, content }
 }
@@ -258,11 +263,10 @@ fn files_of(mirror: &Mirror, revision: &Revision, path: &str) -> Result<Files, G
     })
 }
 
-fn content_digest(options: &Options, path: &str, files: &Files) -> Digest {
-    let options = format!("{options:?}");
-    let head = [options.as_bytes(), path.as_bytes()];
+fn content_digest(options: &Options, source: &Source, files: &Files) -> Digest {
+    let asked = format!("{options:?} {source:?}");
     let files = files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]);
-    digest(head.into_iter().chain(files))
+    digest(std::iter::once(asked.as_bytes()).chain(files))
 }
 
 fn content(rendered: Result<Vec<muster_render::Object>, RenderErrors>) -> Content {

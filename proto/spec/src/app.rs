@@ -1,11 +1,14 @@
 //! What does an App document say?
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName,
     PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
+    ValueTemplate, VariableName,
     fleet::check_interval,
     path::{Check, Problems},
 };
@@ -28,6 +31,9 @@ pub struct AppSpec {
     pub clusters: Selector,
     /// Where its manifests are.
     pub source: Source,
+    /// Replace `${name}` in the rendered objects; without it they are left as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub substitute: Option<Substitute>,
     /// The namespace of objects that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<NamespaceName>,
@@ -58,6 +64,17 @@ pub struct Source {
     /// Branch, tag or reference of that other repository; its default branch if absent.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "ref")]
     pub reference: Option<GitReference>,
+}
+
+/// What stands in place of `${name}`, `${name:=default}` and the like in the rendered objects, in the
+/// form of Flux's `postBuild`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub struct Substitute {
+    /// The variables and their values. A value may contain `{{ cluster.name }}`,
+    /// `{{ cluster.labels.KEY }}` and `{{ cluster.values.KEY.KEY }}`.
+    #[serde(default)]
+    pub values: BTreeMap<VariableName, ValueTemplate>,
 }
 
 /// How an app is kept in sync.
@@ -255,6 +272,23 @@ impl App {
     /// When the path names a label or value the cluster does not have, or leaves the repository.
     pub fn source_path(&self, cluster: &Cluster) -> Result<String, TemplateError> {
         self.spec.source.path.resolve(cluster)
+    }
+
+    /// The values of the variables in the app's objects for a cluster, by name; `None` when nothing
+    /// is to be replaced.
+    ///
+    /// # Errors
+    /// When a value names a label or value the cluster does not have, or becomes too long.
+    pub fn substitutions(
+        &self,
+        cluster: &Cluster,
+    ) -> Result<Option<BTreeMap<String, String>>, TemplateError> {
+        let Some(substitute) = &self.spec.substitute else { return Ok(None) };
+        let values = substitute.values.iter().map(|(name, value)| {
+            let field = format!("spec.substitute.values.{name}");
+            Ok((name.to_string(), value.resolve(cluster, &field)?))
+        });
+        values.collect::<Result<_, _>>().map(Some)
     }
 
     /// The track the app moves on: its own name unless the document says otherwise.

@@ -43,7 +43,9 @@ mod template;
 mod text;
 
 pub use amount::{Amount, Percentage};
-pub use app::{App, AppSpec, Backoff, Conflicts, HealthRule, IgnoreDifference, Retry, Source, Sync};
+pub use app::{
+    App, AppSpec, Backoff, Conflicts, HealthRule, IgnoreDifference, Retry, Source, Substitute, Sync,
+};
 pub use catalog::Catalog;
 pub use cluster::{Cluster, ClusterMetadata, ClusterSpec};
 pub use document::{Document, Kind, Located, Metadata};
@@ -52,13 +54,13 @@ pub use error::SpecError;
 pub use fleet::{Approval, Fleet, FleetSpec, Wave};
 pub use names::{
     AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
-    ServiceAccountName, TrackName, WaveName,
+    ServiceAccountName, TrackName, VariableName, WaveName,
 };
 pub use parse::{Parsed, parse_file};
 pub use pin::{Evidence, PinnedSource, WavePin, WavePinSpec};
 pub use schema::schemas;
 pub use selector::{Operator, Requirement, Selector};
-pub use template::{PathTemplate, TemplateError};
+pub use template::{PathTemplate, TemplateError, ValueTemplate};
 pub use text::{Expression, FieldPointer, GitReference, RepositoryUrl, Revision};
 
 /// The group of Muster's documents.

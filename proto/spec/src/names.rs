@@ -216,11 +216,32 @@ checked_text!(
     { "type": "string", "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", "maxLength": LABEL_BYTES_MAX }
 );
 
+checked_text!(
+    /// The name of a variable in manifests: letters, digits and `_`, with no digit in front, as in a shell.
+    VariableName,
+    check_variable,
+    { "type": "string", "pattern": "^[_A-Za-z][_A-Za-z0-9]*$", "maxLength": SUBDOMAIN_BYTES_MAX }
+);
+
 impl From<AppName> for TrackName {
     fn from(name: AppName) -> TrackName {
         // Both are labels.
         TrackName(name.0)
     }
+}
+
+fn check_variable(text: &str) -> Result<(), NameError> {
+    let fits = text.starts_with(|char: char| char == '_' || char.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+        && text.len() <= SUBDOMAIN_BYTES_MAX;
+    if fits {
+        return Ok(());
+    }
+    Err(NameError(format!(
+        "`{}` is not the name of a variable: expected at most {SUBDOMAIN_BYTES_MAX} letters, digits and `_`, with no \
+         digit in front",
+        shown(text)
+    )))
 }
 
 fn is_label_text(text: &str) -> bool {

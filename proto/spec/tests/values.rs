@@ -1,5 +1,7 @@
 //! What do durations, amounts, names, paths and waves mean?
 
+use std::collections::BTreeMap;
+
 use muster_spec::{Amount, App, Cluster, Document, Duration, Fleet, Percentage, RepositoryUrl, parse_file};
 
 fn document(text: &str) -> Document {
@@ -82,6 +84,40 @@ fn amounts_are_counts_or_rounded_up_shares() {
     }
     for text in ["101%", "%", "-1%", "+1%", "1.5%", "10", "256%", ""] {
         assert!(text.parse::<Percentage>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn values_of_variables_are_filled_in() {
+    let app = |more: &str| {
+        let text = format!(
+            "apiVersion: muster.dev/v1alpha1\nkind: App\nmetadata: {{name: a}}\n\
+             spec: {{clusters: {{}}, source: {{path: a}}{more}}}\n"
+        );
+        let mut parsed = parse_file("a.yaml", text.as_bytes());
+        match parsed.documents.pop().map(|document| document.value) {
+            Some(Document::App(app)) => Ok(app),
+            _ => Err(parsed.errors[0].to_string()),
+        }
+    };
+    let cluster = cluster("metadata: {name: eu-1}\n");
+    assert_eq!(app("").unwrap().substitutions(&cluster), Ok(None));
+    assert_eq!(app(", substitute: {}").unwrap().substitutions(&cluster), Ok(Some(BTreeMap::new())));
+    let filled = app(", substitute: {values: {NAME_1: 'x-{{ cluster.name }}', _b: ''}}").unwrap();
+    let filled = filled.substitutions(&cluster).unwrap().unwrap();
+    assert_eq!(filled["NAME_1"], "x-eu-1");
+    assert_eq!(filled["_b"], "");
+    let missing = app(", substitute: {values: {a: '{{ cluster.labels.nope }}'}}").unwrap();
+    let said = missing.substitutions(&cluster).unwrap_err().to_string();
+    assert!(said.starts_with("spec.substitute.values.a names cluster.labels.nope"), "{said}");
+    for (wrong, expected) in [
+        ("{1a: b}", "is not the name of a variable"),
+        ("{a-b: c}", "is not the name of a variable"),
+        ("{a: 3}", "spec.substitute.values.a"),
+        ("{a: '{{ x }}'}", "is not known here"),
+    ] {
+        let said = app(&format!(", substitute: {{values: {wrong}}}")).expect_err(wrong);
+        assert!(said.contains(expected), "{wrong}: {said}");
     }
 }
 
