@@ -10,14 +10,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    Files, Limits, Object, RenderError, RenderErrors, Substitutions, directory, kustomize::Needs, render,
-    substitute::substitute, unique,
+    Files, Limits, Object, RenderError, RenderErrors, Substitutions, directory,
+    kustomize::{Needs, Tree},
+    render_tree,
+    substitute::substitute,
+    unique,
 };
 
 /// What of a repository an app is made from, for one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The directory or file, relative to the root of the repository, as [`render`] takes it.
+    /// The directory or file, relative to the root of the repository, as [`crate::render`] takes it.
     pub path: String,
     /// What is put in place of `${name}` in its objects; `None` leaves them as they are.
     pub substitutions: Option<Substitutions>,
@@ -53,24 +56,29 @@ pub fn gather<E>(
     }
 }
 
-/// Renders an app as it is applied: [`render`], then the substitutions. An app that comes to no object
+/// Renders an app as it is applied: [`crate::render`], then the substitutions. An app that comes to no object
 /// at all is an error, since it is far more often a mistake than the wish to delete everything. So is
 /// a failure of the renderer itself, which must not end a program that looks after other apps too.
 ///
 /// # Errors
 /// Everything that is wrong. Nothing of the app should be applied then, and nothing pruned for it.
 pub fn render_app(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
-    catch_unwind(AssertUnwindSafe(|| objects(files, source, limits))).unwrap_or_else(|_| {
-        Err(one_error(
-            source,
-            "the renderer failed on these manifests, which is a mistake in it; please report it. Objects applied \
-             before stay as they are",
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(|| objects(Tree::new(files), source, limits)))
+        .unwrap_or_else(|_| Err(panicked(source)))
 }
 
-fn objects(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
-    let mut objects = render(files, &source.path, limits)?;
+/// What is said of an app on which the renderer panicked.
+pub(crate) fn panicked(source: &Source) -> RenderErrors {
+    one_error(
+        source,
+        "the renderer failed on these manifests, which is a mistake in it; please report it. Objects applied before \
+         stay as they are",
+    )
+}
+
+/// The objects of an app.
+pub(crate) fn objects(tree: Tree<'_>, source: &Source, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
+    let mut objects = render_tree(tree, &source.path, limits)?;
     if objects.is_empty() {
         return Err(one_error(
             source,
@@ -80,7 +88,7 @@ fn objects(files: &Files, source: &Source, limits: &Limits) -> Result<Vec<Object
     }
     if let Some(values) = &source.substitutions {
         let mut errors = Vec::new();
-        match substitute(&mut objects, values, files, limits) {
+        match substitute(&mut objects, values, tree, limits) {
             // Names may have become the same.
             Ok(()) => unique::check(&objects, &mut errors),
             Err(found) => errors = found,

@@ -3,12 +3,14 @@
 //! All `.yaml`, `.yml` and `.json` files below it, however deep, as `kubectl apply -R -f` and Argo
 //! CD take them, except those that are hidden or in a hidden folder.
 
-use std::{collections::BTreeMap, ops::Bound};
-
-use crate::{Limits, RenderError, kustomize};
+use crate::{
+    Limits, RenderError,
+    kustomize::{self, Tree},
+};
 
 /// Endings of manifests; others are ignored.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
 /// The directory in the form in which files are named.
 pub(crate) fn normal(path: &str) -> Result<&str, RenderError> {
     let path = path.trim_end_matches('/');
@@ -21,28 +23,24 @@ pub(crate) fn normal(path: &str) -> Result<&str, RenderError> {
 }
 
 /// Whether a directory is one for Kustomize.
-pub(crate) fn is_kustomization(files: &BTreeMap<String, Vec<u8>>, path: &str) -> bool {
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    kustomize::FILE_NAMES.iter().any(|name| files.contains_key(&format!("{prefix}{name}")))
+pub(crate) fn is_kustomization(tree: Tree<'_>, path: &str) -> bool {
+    !tree.kustomizations(path).is_empty()
 }
 
 /// Finds the manifests of a directory, in the order of their names.
 pub(crate) fn manifests<'f>(
-    files: &'f BTreeMap<String, Vec<u8>>,
+    tree: Tree<'f>,
     path: &str,
     limits: &Limits,
 ) -> Result<Vec<(&'f str, &'f [u8])>, Vec<RenderError>> {
-    if let Some((file, bytes)) = files.get_key_value(path) {
+    if let Some((file, bytes)) = tree.get(path) {
         return single_file(file, bytes);
     }
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let below = files
-        .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
-        .take_while(|(file, _)| file.starts_with(&prefix));
+    let prefix_bytes = if path.is_empty() { 0 } else { path.len() + 1 };
     let (mut found, mut errors, mut bytes_sum, mut any) = (Vec::new(), Vec::new(), 0_usize, false);
-    for (file, bytes) in below {
+    for (file, bytes) in tree.below(path) {
         any = true;
-        let inside = &file[prefix.len()..];
+        let inside = &file[prefix_bytes..];
         if inside.split('/').any(|part| part.starts_with('.')) {
             continue;
         }
@@ -50,7 +48,7 @@ pub(crate) fn manifests<'f>(
         if kustomize::FILE_NAMES.contains(&name) {
             errors.push(refuse_kustomize(file));
         } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
-            found.push((file.as_str(), bytes.as_slice()));
+            found.push((file, bytes));
             bytes_sum = bytes_sum.saturating_add(bytes.len());
         }
     }

@@ -15,6 +15,7 @@
 
 mod app;
 pub mod applied;
+mod cache;
 mod directory;
 mod error;
 mod kustomize;
@@ -24,9 +25,13 @@ mod patch;
 mod substitute;
 mod unique;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use cache::{Key, Made};
+use kustomize::Tree;
 
 pub use app::{Source, gather, render_app};
+pub use cache::{Cache, Counts, Repository, Use};
 pub use error::{RenderError, RenderErrors};
 pub use muster_yaml::Limits as YamlLimits;
 pub use object::Object;
@@ -76,18 +81,22 @@ impl Default for Limits {
 /// Everything that is wrong, not only the first thing. Nothing of an app with errors should be
 /// applied, and nothing pruned for it.
 pub fn render(files: &Files, path: &str, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
+    render_tree(Tree::new(files), path, limits)
+}
+
+pub(crate) fn render_tree(tree: Tree<'_>, path: &str, limits: &Limits) -> Result<Vec<Object>, RenderErrors> {
     let path = directory::normal(path).map_err(|error| RenderErrors(vec![error]))?;
     let mut errors = Vec::new();
     let mut objects = Vec::new();
-    if directory::is_kustomization(files, path) {
-        objects = kustomize::build(files, path, limits).map_err(|error| RenderErrors(vec![error]))?;
+    if directory::is_kustomization(tree, path) {
+        objects = kustomize::build(tree, path, limits).map_err(|error| RenderErrors(vec![error]))?;
         unique::check(&objects, &mut errors);
         return if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) };
     }
-    match directory::manifests(files, path, limits) {
+    match directory::manifests(tree, path, limits) {
         Ok(manifests) => {
             for (file, bytes) in manifests {
-                object::read_file(file, bytes, limits, &mut objects, &mut errors);
+                manifest(tree, file, bytes, limits, &mut objects, &mut errors);
                 if objects.len() > limits.objects_max {
                     let message = format!("more than {} objects; split the app", limits.objects_max);
                     errors.push(RenderError::at_file(file, message));
@@ -99,4 +108,33 @@ pub fn render(files: &Files, path: &str, limits: &Limits) -> Result<Vec<Object>,
     }
     unique::check(&objects, &mut errors);
     if errors.is_empty() { Ok(objects) } else { Err(RenderErrors(errors)) }
+}
+
+/// Reads the objects of one file of a plain directory.
+fn manifest(
+    tree: Tree<'_>,
+    file: &str,
+    bytes: &[u8],
+    limits: &Limits,
+    objects: &mut Vec<Object>,
+    errors: &mut Vec<RenderError>,
+) {
+    let Some(session) = tree.session() else {
+        return object::read_file(file, bytes, limits, objects, errors);
+    };
+    let key = Key::Manifest(file.to_owned());
+    let known = match session.find(&key) {
+        Some(Made::Manifest(known)) => known,
+        _ => {
+            let since = session.mark();
+            tree.get(file);
+            let mut made = (Vec::new(), Vec::new());
+            object::read_file(file, bytes, limits, &mut made.0, &mut made.1);
+            let made = Arc::new(made);
+            session.keep(key, since, Made::Manifest(made.clone()));
+            made
+        }
+    };
+    objects.extend(known.0.iter().cloned());
+    errors.extend(known.1.iter().cloned());
 }

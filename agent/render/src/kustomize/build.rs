@@ -6,19 +6,17 @@
 //! once, at the end: name hashes -> references -> vars put in place -> order
 //! ```
 
-use std::collections::BTreeMap;
-
 use muster_yaml::Mark;
 use serde_json::Value;
 
 use super::{
+    bases::Taken,
     config,
     fields::Problem,
     finish::finish,
     generate::{generate, merge_options},
     identity::Kinds,
-    kustomization::{BUILT_IN_VERSION, FILE_NAMES, Kustomization},
-    manifests,
+    kustomization::{BUILT_IN_VERSION, Kustomization},
     plan::{self, Sources},
     references,
     resmap::ResMap,
@@ -53,7 +51,7 @@ pub(super) struct Here<'k> {
     /// Its directory.
     pub(super) root: &'k str,
     /// The directories from the first kustomization to this one.
-    chain: &'k [String],
+    pub(super) chain: &'k [String],
     /// The way here as the kustomizations name it, for `buildMetadata`.
     pub(super) origin: &'k str,
 }
@@ -74,22 +72,16 @@ pub(super) struct Builder<'f> {
     pub(super) kinds: Kinds<'f>,
     /// What `buildMetadata` of the first kustomization says.
     pub(super) metadata: Vec<String>,
-    kustomizations: usize,
-    objects: usize,
+    pub(super) taken: Taken,
 }
 
 /// Builds the kustomization in a directory.
-pub(crate) fn build(
-    files: &BTreeMap<String, Vec<u8>>,
-    root: &str,
-    limits: &Limits,
-) -> Result<Vec<Object>, RenderError> {
-    let tree = Tree { files };
+pub(crate) fn build(tree: Tree<'_>, root: &str, limits: &Limits) -> Result<Vec<Object>, RenderError> {
     let kustomization = find(tree, root, limits)?;
     let custom = openapi(tree, root, &kustomization, limits)?;
     let kinds = Kinds { schema: custom.as_ref().unwrap_or_else(|| Schema::built_in()) };
     let metadata = kustomization.build_metadata.clone();
-    let mut builder = Builder { tree, limits, kinds, metadata, kustomizations: 0, objects: 0 };
+    let mut builder = Builder { tree, limits, kinds, metadata, taken: Taken::default() };
     let chain = [root.to_owned()];
     let here = Here { kustomization: &kustomization, root, chain: &chain, origin: "" };
     let mut built = builder.accumulate(here, Built::default())?;
@@ -105,22 +97,17 @@ pub(crate) fn build(
 
 /// The kustomization of a directory.
 fn find(tree: Tree<'_>, root: &str, limits: &Limits) -> Result<Kustomization, RenderError> {
-    let path = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
-    let mut found = FILE_NAMES.iter().map(|name| path(name)).filter(|path| tree.files.contains_key(path));
-    match (found.next(), found.next()) {
-        (Some(file), None) => {
-            let bytes = tree.files.get(&file).map(Vec::as_slice).unwrap_or_default();
-            Kustomization::read(&file, bytes, limits).map_err(|Problem { at, message }| {
-                RenderError::at(&file, at, format!("invalid Kustomization: {message}"))
-            })
-        }
-        (Some(_), Some(_)) => Err(RenderError::at_file(
-            shown(root),
-            format!("Found multiple kustomization files under: {}", shown(root)),
-        )),
-        (None, _) => Err(RenderError::at_file(
+    match tree.kustomizations(root).as_slice() {
+        [(file, bytes)] => Kustomization::read(file, bytes, limits).map_err(|Problem { at, message }| {
+            RenderError::at(file, at, format!("invalid Kustomization: {message}"))
+        }),
+        [] => Err(RenderError::at_file(
             shown(root),
             "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in this directory",
+        )),
+        _ => Err(RenderError::at_file(
+            shown(root),
+            format!("Found multiple kustomization files under: {}", shown(root)),
         )),
     }
 }
@@ -151,9 +138,10 @@ fn openapi(
 
 impl Builder<'_> {
     /// Adds what a kustomization builds to what is there.
-    fn accumulate(&mut self, here: Here<'_>, mut built: Built) -> Result<Built, RenderError> {
-        self.kustomizations += 1;
-        if self.kustomizations > self.limits.kustomizations_max {
+    pub(super) fn accumulate(&mut self, here: Here<'_>, mut built: Built) -> Result<Built, RenderError> {
+        self.taken.kustomizations += 1;
+        self.taken.deepest = self.taken.deepest.max(here.chain.len());
+        if self.taken.kustomizations > self.limits.kustomizations_max {
             let message = format!("more than {} kustomizations are built", self.limits.kustomizations_max);
             return here.fail("resources", message);
         }
@@ -199,7 +187,8 @@ impl Builder<'_> {
         for path in paths {
             match self.tree.load(here.root, path) {
                 Ok((name, bytes)) => {
-                    let mut resources = manifests::read(name, bytes, self.limits)
+                    let mut resources = self
+                        .manifest(name, bytes)
                         .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
                     self.count(here, resources.len())?;
                     if !self.metadata.is_empty() {
@@ -220,8 +209,8 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, here: Here<'_>, more: usize) -> Result<(), RenderError> {
-        self.objects += more;
-        if self.objects > self.limits.objects_max {
+        self.taken.objects += more;
+        if self.taken.objects > self.limits.objects_max {
             return here
                 .fail("resources", format!("more than {} objects; split the app", self.limits.objects_max));
         }
@@ -261,12 +250,13 @@ impl Builder<'_> {
         }
         let mut chain = here.chain.to_vec();
         chain.push(root.clone());
+        self.taken.roots.push(root.clone());
         let origin = join(here.origin, path);
         let below = Here { kustomization: &kustomization, root: &root, chain: &chain, origin: &origin };
         if is_component {
             return self.accumulate(below, built);
         }
-        let base = self.accumulate(below, Built::default())?;
+        let base = self.base(below)?;
         let merged = built
             .map
             .append_all(base.map.list, self.kinds)

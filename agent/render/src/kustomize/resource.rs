@@ -9,7 +9,7 @@ use super::{
     identity::{Gvk, Id, Kinds},
     shared::Shared,
 };
-use crate::patch::Spelling;
+use crate::{cache::weight, patch::Spelling};
 
 /// What a generated object does with one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,6 +159,12 @@ impl Resource {
             transformations: Vec::new(),
             shared: Shared::default(),
         }
+    }
+
+    /// The memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        const SELF_BYTES: usize = 512;
+        SELF_BYTES + self.file.len() + weight(&self.value)
     }
 
     fn meta(&self, field: &str) -> String {

@@ -1,25 +1,67 @@
 //! Which file or directory does a kustomization name, and may it?
 
-use std::{collections::BTreeMap, ops::Bound};
+use super::kustomization::FILE_NAMES;
+use crate::{
+    Files,
+    cache::{Read, Session, below},
+};
 
-/// The files of a repository.
+/// The files of a repository. All that is read of them is read here, so that a cache knows of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tree<'f> {
-    pub(crate) files: &'f BTreeMap<String, Vec<u8>>,
+    files: &'f Files,
+    session: Option<&'f Session<'f>>,
 }
 
 impl<'f> Tree<'f> {
+    pub(crate) fn new(files: &'f Files) -> Tree<'f> {
+        Tree { files, session: None }
+    }
+
+    /// Files rendered with a cache.
+    pub(crate) fn cached(files: &'f Files, session: &'f Session<'f>) -> Tree<'f> {
+        Tree { files, session: Some(session) }
+    }
+
+    /// The cache, if there is one.
+    pub(crate) fn session(self) -> Option<&'f Session<'f>> {
+        self.session
+    }
+
+    fn note(self, read: impl FnOnce() -> Read) {
+        if let Some(session) = self.session {
+            session.note(read());
+        }
+    }
+
+    /// A file by its whole path.
+    pub(crate) fn get(self, path: &str) -> Option<(&'f str, &'f [u8])> {
+        self.note(|| Read::File(path.to_owned()));
+        self.files.get_key_value(path).map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+
+    /// All files below a directory, in the order of their names.
+    pub(crate) fn below(self, path: &str) -> impl Iterator<Item = (&'f str, &'f [u8])> + use<'f> {
+        self.note(|| Read::Below(path.to_owned()));
+        below(self.files, path)
+    }
+
     pub(crate) fn is_directory(self, path: &str) -> bool {
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let mut below = self.files.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
-        below.next().is_some_and(|(file, _)| file.starts_with(&prefix))
+        self.note(|| Read::Directory(path.to_owned()));
+        below(self.files, path).next().is_some()
+    }
+
+    /// The kustomizations that a directory has; it should be one.
+    pub(crate) fn kustomizations(self, root: &str) -> Vec<(&'f str, &'f [u8])> {
+        let path = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
+        FILE_NAMES.iter().filter_map(|name| self.get(&path(name))).collect()
     }
 
     /// A file that a kustomization in `root` names. It has to be in or below `root`.
     pub(crate) fn load(self, root: &str, path: &str) -> Result<(&'f str, &'f [u8]), String> {
         refuse_remote(path)?;
         let full = resolve(root, path)?;
-        let Some((name, bytes)) = self.files.get_key_value(&full) else {
+        let Some((name, bytes)) = self.get(&full) else {
             return Err(if self.is_directory(&full) {
                 format!("'{path}' must resolve to a file; {} is a directory", shown(&full))
             } else {
@@ -39,7 +81,7 @@ impl<'f> Tree<'f> {
             return Err("a path is empty".to_owned());
         }
         let full = resolve(root, path)?;
-        if self.files.contains_key(&full) {
+        if self.get(&full).is_some() {
             return Err(format!("'{path}' is a file, not a directory"));
         }
         if !self.is_directory(&full) {

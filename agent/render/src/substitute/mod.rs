@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use muster_yaml::Keys;
 use serde_json::{Map, Value};
 
-use crate::{Files, Limits, Object, RenderError, patch::Spelling};
+use crate::{Limits, Object, RenderError, kustomize::Tree, patch::Spelling};
 use expression::{evaluate, parse};
 
 /// The values of variables, by name.
@@ -27,12 +27,12 @@ pub type Substitutions = BTreeMap<String, String>;
 const OPT_OUTS: [&str; 2] = ["muster.dev/substitute", "kustomize.toolkit.fluxcd.io/substitute"];
 const DISABLED: &str = "disabled";
 
-/// Puts values in place of expressions in all objects that do not opt out. `files` is only searched
+/// Puts values in place of expressions in all objects that do not opt out. `tree` is only searched
 /// for the lines of errors.
 pub(crate) fn substitute(
     objects: &mut [Object],
     values: &Substitutions,
-    files: &Files,
+    tree: Tree<'_>,
     limits: &Limits,
 ) -> Result<(), Vec<RenderError>> {
     let values = clean(values);
@@ -43,7 +43,7 @@ pub(crate) fn substitute(
         let changed = work.value(&mut object.value).and_then(|()| header(&object.value));
         if let Err(Flaw { message, name }) = changed {
             let field = shown(&work.path);
-            let line = line_of(object, name.as_deref(), files);
+            let line = line_of(object, name.as_deref(), tree);
             let message = format!("{was}: {field}: {message}");
             errors.push(RenderError { file: object.file.clone(), line, column: 0, message });
         }
@@ -205,10 +205,10 @@ fn shown(path: &[Step]) -> String {
 }
 
 /// The line of a text, if it stands in the object's file as it is; else the object's.
-fn line_of(object: &Object, text: Option<&str>, files: &Files) -> usize {
+fn line_of(object: &Object, text: Option<&str>, tree: Tree<'_>) -> usize {
     let start = object.line.saturating_sub(1);
     let found = text.and_then(|text| text.lines().find(|line| line.contains("${"))).and_then(|wanted| {
-        let content = std::str::from_utf8(files.get(&object.file)?).ok()?;
+        let content = std::str::from_utf8(tree.get(&object.file)?.1).ok()?;
         content.lines().skip(start).position(|line| line.contains(wanted))
     });
     object.line + found.unwrap_or_default()

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{pattern::Pattern, *};
+use crate::Files;
 
 const VALUES: [(&str, &str); 10] = [
     ("comment", "x # y"),
@@ -110,7 +111,7 @@ fn in_object(fields: Value) -> Result<Value, String> {
         "a.yaml".to_owned(),
         b"# ${missing}\nkind: ConfigMap\nx: 1\ny: ${missing}\nz: ${missing:=a} ${missing}\n".to_vec(),
     )]);
-    match substitute(&mut objects, &values(), &files, &Limits::default()) {
+    match substitute(&mut objects, &values(), Tree::new(&files), &Limits::default()) {
         Ok(()) => Ok(objects[0].value.clone()),
         Err(errors) => Err(errors[0].to_string()),
     }
@@ -174,7 +175,7 @@ fn an_object_may_opt_out() {
 fn what_values_come_to_is_limited() {
     let limits = Limits { bytes_max: 1000, ..Limits::default() };
     let mut objects = [object(json!({"data": {"a": "${mixed}".repeat(200)}}))];
-    let errors = substitute(&mut objects, &values(), &Files::new(), &limits).unwrap_err();
+    let errors = substitute(&mut objects, &values(), Tree::new(&Files::new()), &limits).unwrap_err();
     assert!(errors[0].message.contains("more than 1000 bytes"), "{}", errors[0]);
 }
 
