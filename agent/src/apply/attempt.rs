@@ -9,7 +9,7 @@
 //! ```
 //!
 //! An attempt begins by looking, so it can be made again from the start after any failure.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub(crate) struct Known {
     pub(crate) conflicts: Conflicts,
     /// The objects to apply that are members already. Of any other it is not known whether it exists.
     pub(crate) members: BTreeMap<ObjectKey, Before>,
+    /// Namespaces that were created a moment ago: what is not a member is not in them either.
+    pub(crate) fresh: BTreeSet<String>,
 }
 
 /// What Git said of a member when it was applied last.
@@ -84,6 +86,7 @@ impl Attempt<'_> {
         match self.known.members.get(self.key) {
             Some(Before::Same) => self.put(Apply::Force).await,
             Some(Before::Other(held)) => self.update(held.as_ref()).await,
+            None if self.is_absent() => self.update(None).await,
             None => match self.look().await? {
                 None => self.put(Apply::Yield).await,
                 Some(_) if self.desired.directives.reconcile == Reconcile::IfAbsent => self.leave().await,
@@ -93,6 +96,12 @@ impl Attempt<'_> {
                 },
             },
         }
+    }
+
+    /// Whether nobody can have made it yet. Saves a request for each object of a new app.
+    fn is_absent(&self) -> bool {
+        let always = self.desired.directives.reconcile == Reconcile::Always;
+        always && self.known.fresh.contains(&*self.key.namespace)
     }
 
     /// Applies other content than before to a member.

@@ -21,7 +21,6 @@ pub(crate) use write::masked;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +104,7 @@ impl Executor {
         &self,
         app: &str,
         plan: Plan,
-        known: &Known,
+        mut known: Known,
         cancel: &CancellationToken,
         tell: impl Fn(Done) -> F + Sync,
     ) -> Result<(), Problem>
@@ -126,8 +125,12 @@ impl Executor {
                     self.delete_parent(&app).await?;
                     tell(Done::Parent(None)).await;
                 }
-                Step::EnsureNamespace(name) => self.ensure_namespace(&name).await?,
-                Step::Apply(objects) => failed |= self.apply_all((app, known), objects, cancel, &tell).await,
+                Step::EnsureNamespace(name) => {
+                    if self.ensure_namespace(&name).await? {
+                        known.fresh.insert(name);
+                    }
+                }
+                Step::Apply(objects) => failed |= self.apply_all((app, &known), objects, cancel, &tell).await,
                 Step::AwaitDefinitions(keys) => {
                     if !failed {
                         self.await_definitions(&keys, cancel).await?;
@@ -146,9 +149,9 @@ impl Executor {
     }
 
     /// Sends again what may succeed a little later.
-    async fn retry<F>(&self, send: impl Fn() -> F) -> Result<Value, ApiError>
+    async fn retry<T, F>(&self, send: impl Fn() -> F) -> Result<T, ApiError>
     where
-        F: Future<Output = Result<Value, ApiError>>,
+        F: Future<Output = Result<T, ApiError>>,
     {
         let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
         for _ in 1..TRIES {

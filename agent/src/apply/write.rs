@@ -62,25 +62,25 @@ impl Executor {
         Err(Failure { problem: None, may_have_happened })
     }
 
-    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<(), Problem> {
+    /// Creates a Namespace unless it is there; says whether it did.
+    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<bool, Problem> {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let namespaces = namespaces();
         let ensured = self
             .retry(|| async {
                 match self.api.get(&namespaces, "", name).await {
-                    Err(ApiError::NotFound { .. }) => self.api.create_fenced(&namespaces, "", &body).await,
-                    found => found,
+                    Err(ApiError::NotFound { .. }) => {
+                        self.api.create_fenced(&namespaces, "", &body).await.map(|_| true)
+                    }
+                    found => found.map(|_| false),
                 }
             })
             .await;
-        match ensured {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Problem {
-                kind: Kind::Apply,
-                place: format!("Namespace/{name}"),
-                message: format!("The app's namespace could not be created: {error}"),
-            }),
-        }
+        ensured.map_err(|error| Problem {
+            kind: Kind::Apply,
+            place: format!("Namespace/{name}"),
+            message: format!("The app's namespace could not be created: {error}"),
+        })
     }
 }
 

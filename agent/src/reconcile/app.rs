@@ -374,7 +374,7 @@ impl App {
             self.owns(member).then_some(Before::Other(held))
         };
         let members = applied.filter_map(|(key, _)| Some((key.clone(), before(key)?))).collect();
-        Known { conflicts: self.options.conflicts, members }
+        Known { conflicts: self.options.conflicts, members, ..Known::default() }
     }
 
     /// When something is to be looked at again without any news.

@@ -119,7 +119,7 @@ impl Tasks {
                 let news = news.clone();
                 async move { news.send(input).await.unwrap_or_default() }
             };
-            let work = std::panic::AssertUnwindSafe(executor.run(&app, plan, &known, &cancel, tell));
+            let work = std::panic::AssertUnwindSafe(executor.run(&app, plan, known, &cancel, tell));
             let work = work.catch_unwind();
             let problem = match work.await {
                 Ok(result) => result.err(),

@@ -1,10 +1,11 @@
 //! Three hundred objects of forty kinds: applied, then seen to be as Git says, and not written again.
 //!
 //! Each file of `corpus` is one kind, made as often as [`COPIES`] says, with `N` for the number; those of
-//! `corpus-once` are there once.
+//! `corpus-once` are there once, and what is in `corpus-before` is there before the agent.
 
 use std::path::Path;
 
+use super::kubectl::Kubectl;
 use super::*;
 
 /// Objects of each kind.
@@ -48,6 +49,20 @@ fn corpus() -> Vec<(String, String)> {
     many.chain(read("corpus-once")).map(|(name, text)| (format!("apps/corpus/{name}"), text)).collect()
 }
 
+/// Puts a mutation between the agent and the objects, and waits until it acts.
+async fn mutate(kubectl: &Kubectl) {
+    let policy = kubectl.file("mutation.yaml", include_str!("corpus-before/mutation.yaml"));
+    kubectl.run(&["apply", "-f", &policy]).await;
+    let probe =
+        config_map("probe", "one").replace("{name: probe}", "{name: probe, labels: {mutate: \"yes\"}}");
+    let probe = kubectl.file("probe.yaml", &probe);
+    wait::until("a mutated object", DEADLINE, async || {
+        let created = kubectl.run(&["create", "--dry-run=server", "-o", "yaml", "-f", &probe]).await;
+        created.contains("example.org/mutated").then_some(())
+    })
+    .await;
+}
+
 /// Writes of the agent so far, by the API server's own count: nobody else applies.
 async fn applies(target: &Target) -> u64 {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
@@ -64,6 +79,8 @@ async fn applies(target: &Target) -> u64 {
 #[tokio::test]
 async fn what_is_as_git_says_is_not_written_again() {
     let Some(target) = real().await else { return };
+    let Some(kubectl) = Kubectl::new(&target) else { return };
+    mutate(&kubectl).await;
     let corpus = corpus();
     let mut files = vec![("fleet.yaml", FLEET.to_owned()), ("app.yaml", app("corpus", ""))];
     files.extend(corpus.iter().map(|(path, text)| (path.as_str(), text.clone())));

@@ -23,7 +23,8 @@ impl Kubectl {
         Some(Kubectl { program, kubeconfig: target.kubeconfig.clone(), directory })
     }
 
-    async fn output(&self, arguments: &[&str]) -> Output {
+    /// Runs it, however it ends.
+    pub(super) async fn output(&self, arguments: &[&str]) -> Output {
         let launch = Launch::command(&self.program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)

@@ -1,5 +1,6 @@
 //! What leaves Git goes, unless it should not.
 
+use super::kubectl::Kubectl;
 use super::*;
 
 fn annotated(name: &str, annotation: &str) -> String {
@@ -95,4 +96,60 @@ async fn what_should_stay_stays_and_finalizers_are_waited_for() {
     for name in ["muster", "argo", "flux", "helm"] {
         bench.until_config("pruning", name, Some("one")).await;
     }
+}
+
+const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: holds.pruning.example.org}
+spec:
+  group: pruning.example.org
+  scope: Namespaced
+  names: {kind: Hold, plural: holds}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object}}
+";
+
+/// A definition with somebody else's object, and a Namespace that goes with whatever is in it.
+#[tokio::test]
+async fn what_holds_something_foreign_stays_unless_told() {
+    let Some(cluster) = muster_tests::kubernetes::Cluster::shared().await else { return };
+    let target = Target::existing("dev", cluster.kubeconfig()).await.unwrap();
+    let Some(kubectl) = Kubectl::new(&target) else { return };
+    let namespace = "apiVersion: v1
+kind: Namespace
+metadata: {name: holding-all, annotations: {muster.dev/prune: with-contents}}
+";
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("app.yaml", &app("holding", "  sync: {retry: {backoff: {duration: 1s, maxDuration: 2s}}}\n")),
+        ("apps/holding/a.yaml", &config_map("a", "one")),
+        ("apps/holding/definition.yaml", DEFINITION),
+        ("apps/holding/namespace.yaml", namespace),
+    ];
+    let mut bench = Bench::start_in(target, "home-holding", &files).await;
+    bench.until_logged("The app is synced.").await;
+    let hold =
+        "apiVersion: pruning.example.org/v1\nkind: Hold\nmetadata: {name: theirs, namespace: default}\n";
+    let hold = kubectl.file("hold.yaml", hold);
+    wait::until("their object", DEADLINE, async || {
+        kubectl.output(&["apply", "-f", &hold]).await.status.success().then_some(())
+    })
+    .await;
+    let foreign = kubectl.file("foreign.yaml", &config_map("foreign", "theirs"));
+    kubectl.run(&["-n", "holding-all", "apply", "-f", &foreign]).await;
+    let gone = ["apps/holding/definition.yaml", "apps/holding/namespace.yaml"];
+    bench.repository.remove(&gone, "Remove").unwrap();
+    bench.until_logged("Hold.pruning.example.org/default/theirs would be deleted with it").await;
+    let is_gone = async |object: &str| {
+        let found = kubectl.run(&["get", object, "-o", "name", "--ignore-not-found"]).await;
+        found.trim().is_empty().then_some(())
+    };
+    wait::until("the Namespace gone", DEADLINE, async || is_gone("namespace/holding-all").await).await;
+    assert_eq!(is_gone("crd/holds.pruning.example.org").await, None);
+    kubectl.run(&["delete", "-f", &hold]).await;
+    wait::until("the definition gone", DEADLINE, async || is_gone("crd/holds.pruning.example.org").await)
+        .await;
 }
