@@ -18,12 +18,19 @@ use crate::{
 };
 
 /// What of a repository an app is made from, for one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// The directory or file, relative to the root of the repository, as [`crate::render`] takes it.
     pub path: String,
     /// What is put in place of `${name}` in its objects; `None` leaves them as they are.
     pub substitutions: Option<Substitutions>,
+}
+
+impl Source {
+    /// A directory or file as it is, without substitutions.
+    pub fn at(path: impl Into<String>) -> Source {
+        Source { path: path.into(), substitutions: None }
+    }
 }
 
 /// Reads all files that the app at `path` may need: those below it and, for a kustomization, those

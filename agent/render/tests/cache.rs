@@ -7,7 +7,7 @@ use muster_render::{Cache, Files, Limits, Object, RenderErrors, Repository, Sour
 const ROOM: usize = 64 << 20;
 
 fn source(path: &str) -> Source {
-    Source { path: path.to_owned(), substitutions: None }
+    Source::at(path)
 }
 
 fn put(files: &mut Files, path: &str, text: &str) {

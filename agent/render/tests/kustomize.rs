@@ -198,7 +198,7 @@ fn bases_can_be_loaded_one_after_another() {
 fn an_app_of_nothing_is_an_error() {
     let nothing =
         files(&[("app/kustomization.yaml", "resources: [a.yaml]\n"), ("app/a.yaml", "# nothing\n")]);
-    let source = muster_render::Source { path: "app".to_owned(), substitutions: None };
+    let source = muster_render::Source::at("app");
     let said = muster_render::render_app(&nothing, &source, &Limits::default()).unwrap_err().to_string();
     assert!(said.starts_with("app: there is no manifest in this directory"), "{said}");
 }

@@ -113,7 +113,7 @@ pub(crate) fn run(repository: &Repository, mut settings: Settings) -> Report {
 
 fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Group<'r>> {
     if let Some(only) = &repository.only {
-        let rendered = renderer.render(&Source { path: only.clone() });
+        let rendered = renderer.render(&Source::at(only.as_str()));
         return vec![Group { clusters: vec![""], apps: vec![AppOf { document: None, rendered }] }];
     }
     let mut groups: BTreeMap<Vec<(&str, *const Rendered)>, Group<'r>> = BTreeMap::new();

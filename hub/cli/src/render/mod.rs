@@ -128,7 +128,7 @@ type RenderErrorKey = (String, usize, usize, String);
 
 /// A directory by itself: its objects as they are rendered, in that order.
 fn directory(path: &str, renderer: &mut Renderer<'_>) -> Outcome {
-    match &*renderer.render(&Source { path: path.to_owned() }) {
+    match &*renderer.render(&Source::at(path)) {
         Ok(objects) => {
             let objects = objects
                 .iter()
@@ -212,7 +212,11 @@ fn in_order(apps: Vec<&Located<App>>) -> Vec<&Located<App>> {
 
 /// What an app is made from, for a cluster.
 pub(crate) fn source(app: &Located<App>, cluster: &Cluster) -> Result<Source, RenderError> {
-    app.value.source_path(cluster).map(|path| Source { path }).map_err(|error| RenderError {
+    let source = app
+        .value
+        .source_path(cluster)
+        .and_then(|path| Ok(Source { path, substitutions: app.value.substitutions(cluster)? }));
+    source.map_err(|error| RenderError {
         file: app.file.clone(),
         line: app.line,
         column: app.column,

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::rc::Rc;
 
-use muster_render::{Files, Limits, Object, RenderError, Source, gather, render_app};
+use muster_render::{Cache, Files, Limits, Object, RenderError, Repository, Source, gather};
 
 use crate::source::{Reader, SourceError};
 
 /// What a source renders to, in the order of rendering; or everything that is wrong.
 pub(crate) type Rendered = Result<Vec<Object>, Vec<RenderError>>;
+
+/// Memory for parsed manifests and built bases that several sources share.
+const CACHE_BYTES_MAX: usize = 256 << 20;
 
 /// Renders sources as an agent does, each once.
 pub(crate) struct Renderer<'r> {
@@ -17,22 +20,24 @@ pub(crate) struct Renderer<'r> {
     /// Everything read so far.
     files: Files,
     read: BTreeSet<String>,
-    done: BTreeMap<String, Rc<Rendered>>,
+    done: BTreeMap<Source, Rc<Rendered>>,
+    cache: Cache,
 }
 
 impl<'r> Renderer<'r> {
     /// Nothing is read yet.
     pub(crate) fn new(reader: &'r dyn Reader) -> Self {
-        Renderer { reader, files: Files::new(), read: BTreeSet::new(), done: BTreeMap::new() }
+        let cache = Cache::new(Limits::default(), CACHE_BYTES_MAX);
+        Renderer { reader, files: Files::new(), read: BTreeSet::new(), done: BTreeMap::new(), cache }
     }
 
     /// What a source renders to.
     pub(crate) fn render(&mut self, source: &Source) -> Rc<Rendered> {
-        if let Some(done) = self.done.get(&source.path) {
+        if let Some(done) = self.done.get(source) {
             return done.clone();
         }
         let rendered = Rc::new(self.run(source));
-        self.done.insert(source.path.clone(), rendered.clone());
+        self.done.insert(source.clone(), rendered.clone());
         rendered
     }
 
@@ -46,7 +51,7 @@ impl<'r> Renderer<'r> {
         let files = files.map_err(|error| {
             vec![RenderError { file: source.path.clone(), line: 0, column: 0, message: error.to_string() }]
         })?;
-        let rendered = render_app(&files, source, &Limits::default());
+        let rendered = self.cache.render_changed_app(&Repository::new(&files), source);
         rendered.map_err(|errors| errors.0)
     }
 

@@ -138,8 +138,8 @@ fn each_directory_is_rendered_once_for_all_clusters() {
     let (a, map) = (app("a", ""), config("m"));
     let repository = repository(&[("c.yaml", CLUSTERS), ("a.yaml", &a), ("a/m.yaml", &map)]);
     let mut renderer = Renderer::new(&*repository.reader);
-    let one = renderer.render(&Source { path: "a".to_owned() });
-    let other = renderer.render(&Source { path: "a".to_owned() });
+    let one = renderer.render(&Source::at("a"));
+    let other = renderer.render(&Source::at("a"));
     assert!(std::rc::Rc::ptr_eq(&one, &other));
 }
 
