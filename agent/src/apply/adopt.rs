@@ -208,6 +208,10 @@ fn split(fields: &Value, configuration: &Value) -> (Value, Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     const HOME: &str = "muster-system";
@@ -344,6 +348,67 @@ mod tests {
             assert_eq!(after, [entry(manager, "Update", &left), entry(FIELD_MANAGER, "Apply", &taken)]);
             // Without the annotation nothing is known to have been applied.
             assert_eq!(migrated(&[entry(manager, "Update", &fields)], None), None);
+        }
+    }
+
+    /// A set of fields, and a configuration that names some of them.
+    fn fields() -> impl Strategy<Value = Value> {
+        let leaf = Just(json!({}));
+        let names = prop::sample::select(vec!["f:a", "f:b", "k:{\"name\":\"x\"}", "v:1", "."]);
+        leaf.prop_recursive(3, 24, 4, move |inner| {
+            prop::collection::btree_map(names.clone(), inner, 0..4).prop_map(|map| json!(map))
+        })
+    }
+
+    fn configuration() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), Just(json!(1))];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::btree_map(prop::sample::select(vec!["a", "b"]), inner.clone(), 0..3)
+                    .prop_map(|map| json!(map)),
+                inner.prop_map(|item| json!([1, {"name": "x", "a": item}])),
+            ]
+        })
+    }
+
+    fn leaves(fields: &Value, path: &str, found: &mut BTreeSet<String>) {
+        let children = fields.as_object().into_iter().flatten();
+        let mut any = false;
+        for (element, child) in children {
+            any = true;
+            leaves(child, &format!("{path}/{element}"), found);
+        }
+        if !any && !fields.is_null() {
+            found.insert(path.to_owned());
+        }
+    }
+
+    fn leaves_of(sets: &[&Value]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        sets.iter().filter(|set| !is_empty(set)).for_each(|set| leaves(set, "", &mut found));
+        found
+    }
+
+    proptest! {
+        /// Whatever is taken and left, no field gets lost, none appears, and none has two owners.
+        #[test]
+        fn splitting_loses_and_doubles_nothing(fields in fields(), configuration in configuration()) {
+            let (taken, left) = split(&fields, &configuration);
+            prop_assume!(!is_empty(&fields));
+            prop_assert_eq!(leaves_of(&[&taken, &left]), leaves_of(&[&fields]));
+            prop_assert!(leaves_of(&[&taken]).is_disjoint(&leaves_of(&[&left])));
+            prop_assert_eq!(leaves_of(&[&union(taken, left)]), leaves_of(&[&fields]));
+        }
+
+        #[test]
+        fn a_union_has_what_either_has(one in fields(), other in fields()) {
+            let both = union(one.clone(), other.clone());
+            let covered = |leaf: &String| {
+                let all = leaves_of(&[&both]);
+                all.contains(leaf) || all.iter().any(|found| found.starts_with(&format!("{leaf}/")))
+            };
+            prop_assert!(leaves_of(&[&one, &other]).iter().all(covered));
+            prop_assert_eq!(union(both.clone(), both.clone()), both);
         }
     }
 }
