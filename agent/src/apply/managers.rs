@@ -30,7 +30,6 @@ const KNOWN: &[&str] = &[
     "pulumi-*",
     "Terraform",
     "HashiCorp",
-    "skaffold",
     // The ways in which people change objects by hand, other than kubectl.
     "k9s",
     "rancher",
@@ -43,8 +42,8 @@ const KNOWN: &[&str] = &[
 /// whether it applied or edited: only what `last-applied-configuration` names was applied.
 const VAGUE: &[&str] = &["before-first-apply", "kubectl"];
 
-/// Managers of kubectl's that change one thing by hand. That is not what they mean the object to be.
-const BY_HAND: &[&str] = &["k9s", "rancher", "Mozilla", "skaffold"];
+/// Tools by which people change single fields by hand: that is not all that they mean the object to be.
+const BY_HAND: &[&str] = &["k9s", "rancher", "Mozilla"];
 
 /// Whether what this manager holds may be taken over without asking.
 pub(super) fn is_known(manager: &str) -> bool {
