@@ -6,6 +6,7 @@
 //!                    reconcile  decides; with plan, drift, health, applyset (pure)
 //!                    apply, watch, api  act and observe
 //!                    report -> hub
+//!                    events   what happened, as Kubernetes Events
 //!                    serve    health checks and metrics over HTTP
 //! ```
 #![forbid(unsafe_code)]
@@ -18,10 +19,12 @@ mod backoff;
 mod config;
 mod directives;
 mod drift;
+mod events;
 mod health;
 mod hub;
 mod identity;
 mod lease;
+mod manifests;
 mod metrics;
 mod object;
 mod plan;
@@ -33,6 +36,7 @@ mod shorten;
 mod source;
 mod watch;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,6 +69,7 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     let (settings, plan) = match Cli::parse().command {
         Command::Run(settings) => (*settings, None),
+        Command::Manifests(choices) => return print_manifests(&choices),
         Command::Plan(plan) => (plan.settings, Some(plan.options)),
     };
     let config = match settings.complete() {
@@ -145,6 +150,15 @@ fn start_log(config: &Config) -> Result<(), String> {
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+fn print_manifests(choices: &manifests::Choices) -> ExitCode {
+    let written = manifests::print(choices)
+        .and_then(|text| std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string()));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
 }
 
 fn fail(message: &str) -> ExitCode {

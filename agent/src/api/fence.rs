@@ -2,12 +2,16 @@
 //!
 //! A Lease is no mutex: a leader that was stopped for a minute wakes up believing it still leads. So
 //! every write first looks at the time until which the last renewal counts, on a clock that goes on
-//! while the process is stopped.
+//! while the process is stopped. And it tells the server how long it may take, so that one held up in a
+//! queue or a webhook is given up before a successor acts. docs/operations.md says what remains.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ApiError;
+
+/// Time between the end of a leader's own trust in its Lease and the moment when a successor may act.
+pub(crate) const HANDOVER: Duration = Duration::from_secs(5);
 
 /// Shared by the election, which moves the limit, and every writer, which obeys it.
 #[derive(Clone)]
@@ -34,10 +38,14 @@ impl Fence {
         self.limit_ms.store(0, Ordering::Release);
     }
 
-    /// Fails when this agent may not write.
-    pub(crate) fn check(&self) -> Result<(), ApiError> {
+    /// How many seconds the server may take for a write that is sent now: until the Lease counts no more.
+    ///
+    /// # Errors
+    /// This agent may not write.
+    pub(crate) fn check(&self) -> Result<u64, ApiError> {
         let limit = Duration::from_millis(self.limit_ms.load(Ordering::Acquire));
-        if self.start.elapsed() < limit { Ok(()) } else { Err(ApiError::NotLeading) }
+        let left = limit.checked_sub(self.start.elapsed()).filter(|left| !left.is_zero());
+        left.map(|left| (left + HANDOVER).as_secs()).ok_or(ApiError::NotLeading)
     }
 }
 
@@ -50,7 +58,8 @@ mod tests {
         let fence = Fence::closed();
         assert_eq!(fence.check(), Err(ApiError::NotLeading));
         fence.open_until(Instant::now() + Duration::from_secs(60));
-        assert_eq!(fence.check(), Ok(()));
+        let seconds = fence.check().unwrap();
+        assert!((64..=65).contains(&seconds), "{seconds}");
         fence.close();
         assert_eq!(fence.check(), Err(ApiError::NotLeading));
         fence.open_until(Instant::now());

@@ -8,6 +8,7 @@ mod fence;
 mod lines;
 mod verb;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, header};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(crate) use error::{ApiError, Cause, FieldConflict};
-pub(crate) use fence::Fence;
+pub(crate) use fence::{Fence, HANDOVER};
 pub(crate) use lines::Lines;
 pub(crate) use verb::Verb;
 
@@ -44,6 +45,8 @@ pub(crate) struct Api {
     client: kube::Client,
     fence: Fence,
     metrics: Metrics,
+    /// Whom requests are made as, when not as the agent itself.
+    user: Option<Arc<str>>,
 }
 
 /// How an apply treats fields that others hold.
@@ -67,7 +70,12 @@ pub(crate) struct Page {
 
 impl Api {
     pub(crate) fn new(client: kube::Client, fence: Fence, metrics: Metrics) -> Self {
-        Api { client, fence, metrics }
+        Api { client, fence, metrics, user: None }
+    }
+
+    /// The same, asking in the name of another user. The server adds the groups of a service account.
+    pub(crate) fn acting_as(&self, user: Arc<str>) -> Api {
+        Api { user: Some(user), ..self.clone() }
     }
 
     /// Where requests are counted.
@@ -114,9 +122,9 @@ impl Api {
         body: Vec<u8>,
         mode: Apply,
     ) -> Result<Value, ApiError> {
-        self.fence.check()?;
+        let seconds = self.fence.check()?;
         let path = format!(
-            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict{}",
+            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&timeout={seconds}s{}",
             object_path(resource, namespace, name),
             match mode {
                 Apply::Yield => "&force=false",
@@ -194,7 +202,7 @@ impl Api {
         self.create(resource, namespace, body).await
     }
 
-    /// Replaces one object; its `resourceVersion` must be the current one.
+    /// Replaces one object; its `resourceVersion` must be the current one, where it has one.
     pub(crate) async fn replace(
         &self,
         resource: &Resource,
@@ -206,6 +214,18 @@ impl Api {
         parse(&self.call(Verb::Update, &path, "application/json", body.to_string().into()).await?)
     }
 
+    /// The same, only while this agent leads.
+    pub(crate) async fn replace_fenced(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        self.fence.check()?;
+        self.replace(resource, namespace, name, body).await
+    }
+
     /// Deletes exactly the object with this uid; its dependants follow in the background.
     pub(crate) async fn delete(
         &self,
@@ -214,12 +234,12 @@ impl Api {
         name: &str,
         uid: &str,
     ) -> Result<(), ApiError> {
-        self.fence.check()?;
+        let seconds = self.fence.check()?;
         let options = serde_json::json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
             "propagationPolicy": "Background", "preconditions": {"uid": uid},
         });
-        let path = object_path(resource, namespace, name);
+        let path = format!("{}?timeout={seconds}s", object_path(resource, namespace, name));
         self.call(Verb::Delete, &path, "application/json", options.to_string().into()).await.map(drop)
     }
 
@@ -321,6 +341,9 @@ impl Api {
             Request::builder().method(verb.method()).uri(path).header(header::ACCEPT, verb.accept());
         if !kind.is_empty() {
             request = request.header(header::CONTENT_TYPE, kind);
+        }
+        if let Some(user) = &self.user {
+            request = request.header("Impersonate-User", &**user);
         }
         let request = request.body(Body::from(body)).map_err(|error| {
             ApiError::Malformed(format!("The address {path} cannot be asked for: {error}."))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::adopt::{self, Claim, Standing};
 use super::{Applied, Executor, conflicts, replace};
-use crate::api::{Api, ApiError, Apply, Cause, FieldConflict};
+use crate::api::{ApiError, Apply, Cause, FieldConflict};
 use crate::directives::Reconcile;
 use crate::drift::{self, Projection};
 use crate::object::{ObjectKey, going, text};
@@ -147,7 +147,7 @@ impl Attempt<'_> {
         if let Some(patch) = migration {
             let _permit = self.permit().await?;
             let (resource, ObjectKey { namespace, name, .. }) = (&self.desired.resource, self.key);
-            self.api().patch(resource, namespace, name, patch).await?;
+            self.executor.writer.patch(resource, namespace, name, patch).await?;
         }
         self.put(Apply::Force).await
     }
@@ -155,7 +155,7 @@ impl Attempt<'_> {
     /// It exists, and that is all that Git asks for.
     async fn leave(&self) -> Result<Applied, Failed> {
         let (resource, key) = (&self.desired.resource, self.key);
-        let live = self.api().get(resource, &key.namespace, &key.name).await?;
+        let live = self.executor.api.get(resource, &key.namespace, &key.name).await?;
         let seen = Observation::of(resource, live).seen;
         Ok(Applied { seen, digest: self.desired.digest, projection: Projection::nothing(), note: None })
     }
@@ -164,7 +164,8 @@ impl Attempt<'_> {
     async fn replace(&self, message: String, causes: &[Cause]) -> Result<Applied, Failed> {
         let (resource, key) = (&self.desired.resource, self.key);
         let body = self.desired.body.to_vec();
-        let creatable = self.api().could_be_created(resource, &key.namespace, body).await.unwrap_or(false);
+        let creatable =
+            self.executor.writer.could_be_created(resource, &key.namespace, body).await.unwrap_or(false);
         let mut fields = replace::immutable(causes);
         if fields.is_empty() {
             if !creatable {
@@ -185,7 +186,7 @@ impl Attempt<'_> {
             let uid = text(&live, &["metadata", "uid"]);
             {
                 let _permit = self.permit().await?;
-                self.api().delete(resource, &key.namespace, &key.name, uid).await?;
+                self.executor.writer.delete(resource, &key.namespace, &key.name, uid).await?;
             }
             self.await_gone(uid).await?;
         }
@@ -225,7 +226,7 @@ impl Attempt<'_> {
     /// The metadata of what is there by the object's name.
     async fn look(&self) -> Result<Option<Value>, Failed> {
         let ObjectKey { namespace, name, .. } = self.key;
-        match self.api().get_metadata(&self.desired.resource, namespace, name).await {
+        match self.executor.api.get_metadata(&self.desired.resource, namespace, name).await {
             Ok(live) => Ok(Some(live)),
             Err(ApiError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -236,7 +237,7 @@ impl Attempt<'_> {
         let _permit = self.permit().await?;
         let (resource, ObjectKey { namespace, name, .. }) = (&self.desired.resource, self.key);
         let body = self.desired.body.to_vec();
-        let object = self.api().apply(resource, namespace, name, body, mode).await?;
+        let object = self.executor.writer.apply(resource, namespace, name, body, mode).await?;
         Ok(applied(self.desired, object))
     }
 
@@ -247,10 +248,6 @@ impl Attempt<'_> {
 
     fn policy(&self) -> Conflicts {
         self.desired.directives.conflicts.unwrap_or(self.known.conflicts)
-    }
-
-    fn api(&self) -> &Api {
-        &self.executor.api
     }
 }
 

@@ -85,8 +85,9 @@ impl Executor {
     async fn delete_hook(&self, doomed: &Doomed) -> Result<(), Problem> {
         let Doomed { key, resource, uid, .. } = doomed;
         let ObjectKey { namespace, name, .. } = key;
-        let deleted = self
-            .retry(|| async { self.api.delete(resource, namespace, name, uid).await.map(|()| Value::Null) });
+        let deleted = self.retry(|| async {
+            self.writer.delete(resource, namespace, name, uid).await.map(|()| Value::Null)
+        });
         match deleted.await {
             // Gone already, or another object by that name.
             Ok(_) | Err(ApiError::NotFound { .. } | ApiError::Conflict(_)) => Ok(()),

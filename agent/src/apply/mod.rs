@@ -87,7 +87,10 @@ pub(crate) struct Failure {
 /// Carries out plans.
 #[derive(Clone)]
 pub(crate) struct Executor {
+    /// For what is the agent's own: the parents, and looking around.
     pub(crate) api: Api,
+    /// For an app's objects: asks in the name of the app's account where it has one.
+    pub(crate) writer: Api,
     pub(crate) discovery: Arc<Discovery>,
     /// Namespace of the parents.
     pub(crate) home: Arc<str>,
@@ -96,6 +99,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
+    /// The same, writing objects in the name of that user.
+    pub(crate) fn writing_as(&self, user: Option<Arc<str>>) -> Executor {
+        let writer = user.map_or_else(|| self.api.clone(), |user| self.api.acting_as(user));
+        Executor { writer, ..self.clone() }
+    }
+
     /// Runs an app's plan, telling each answer to `tell`. Ends early when cancelled.
     ///
     /// # Errors

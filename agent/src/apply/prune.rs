@@ -57,7 +57,7 @@ impl Executor {
         }
         loop {
             tries += 1;
-            match self.api.delete(resource, &key.namespace, &key.name, uid).await {
+            match self.writer.delete(resource, &key.namespace, &key.name, uid).await {
                 // Gone already, or another object by that name: the one that was meant is not there.
                 Ok(()) | Err(ApiError::NotFound { .. } | ApiError::Conflict(_)) => return Ok(()),
                 Err(error) if error.is_transient() && tries < TRIES => {

@@ -11,6 +11,7 @@
 mod record;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,6 +35,12 @@ const PRUNE: &str = "muster.dev/prune";
 
 /// Annotation on parents of apps of which too much would be deleted: how much of what.
 const HELD: &str = "muster.dev/prune-held";
+/// Annotation on parents of apps that are applied in the name of an account, so that they are pruned in
+/// its name too when the document that said so has left Git.
+const ACCOUNT: &str = "muster.dev/account";
+
+/// Annotation on parents of suspended apps: since when they are.
+const SUSPENDED: &str = "muster.dev/suspended-since";
 
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
@@ -71,6 +78,10 @@ pub(crate) struct Parent {
     pub(crate) held: Option<Held>,
     /// How far the sync has come, for an app that is applied in order.
     pub(crate) sync: Option<Record>,
+    /// The user in whose name members are written; none for the agent itself.
+    pub(crate) account: Option<Arc<str>>,
+    /// Since when the app is suspended, in RFC 3339; none while it is not.
+    pub(crate) suspended_since: Option<String>,
 }
 
 impl Parent {
@@ -83,6 +94,8 @@ impl Parent {
             prune: true,
             held: None,
             sync: None,
+            account: None,
+            suspended_since: None,
         }
     }
 
@@ -92,7 +105,10 @@ impl Parent {
             app: other.app.clone(),
             prune: other.prune,
             held: other.held,
-            sync: other.sync.clone(),
+            // A plan that only heals says nothing of how far a sync has come.
+            sync: other.sync.clone().or_else(|| self.sync.clone()),
+            account: other.account.clone(),
+            suspended_since: self.suspended_since.clone(),
             kinds: &self.kinds | &other.kinds,
             namespaces: &self.namespaces | &other.namespaces,
         }
@@ -109,12 +125,18 @@ impl Parent {
                 .map(str::trim)
                 .filter(|item| !item.is_empty())
         };
+        let given = |name| match text(object, &["metadata", "annotations", name]) {
+            "" => None,
+            text => Some(text.to_owned()),
+        };
         ours.then(|| Parent {
             kinds: list(KINDS).filter_map(GroupKind::parse).collect(),
             namespaces: list(NAMESPACES).map(str::to_owned).collect(),
             prune: text(object, &["metadata", "annotations", PRUNE]) != "false",
             held: Held::parse(text(object, &["metadata", "annotations", HELD])),
             sync: Record::parse(text(object, &["metadata", "annotations", record::SYNC])),
+            account: given(ACCOUNT).map(Into::into),
+            suspended_since: given(SUSPENDED),
             app,
         })
     }
@@ -146,6 +168,12 @@ impl Parent {
         if let Some(sync) = &self.sync {
             object["metadata"]["annotations"][record::SYNC] = json!(sync.to_string());
         }
+        let given = [(ACCOUNT, self.account.as_deref()), (SUSPENDED, self.suspended_since.as_deref())];
+        for (name, value) in given {
+            if let Some(value) = value {
+                object["metadata"]["annotations"][name] = json!(value);
+            }
+        }
         object
     }
 }
@@ -162,6 +190,8 @@ mod tests {
             prune: true,
             held: Some(Held { count: 4, of: 5 }),
             sync: Some(Record::begin([1; 16], None)),
+            account: Some("system:serviceaccount:demo:deployer".into()),
+            ..Parent::empty("web")
         }
     }
 
@@ -195,8 +225,7 @@ mod tests {
             kinds: [GroupKind::new("", "ConfigMap")].into(),
             namespaces: ["extra".to_owned()].into(),
             prune: false,
-            held: None,
-            sync: None,
+            ..Parent::empty("web")
         });
         assert_eq!((wider.kinds.len(), wider.namespaces.len(), wider.prune), (3, 2, false));
         assert_eq!(Parent::parse(&wider.to_object("muster-system"), "muster-system"), Some(wider));

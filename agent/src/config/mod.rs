@@ -18,6 +18,8 @@ use serde::Deserialize;
 
 pub(crate) use kubernetes::client;
 
+use crate::manifests::Choices;
+
 const NAMESPACE: &str = "muster-system";
 const BRANCH: &str = "main";
 const DATA_DIR: &str = "/var/lib/muster-agent";
@@ -34,6 +36,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the agent until it is told to stop (SIGTERM, SIGINT).
     Run(Box<Settings>),
+    /// Prints the manifests that install the agent in a cluster, for `kubectl apply --server-side -f -`.
+    Manifests(Box<Choices>),
+
     /// Shows what the agent would do now, and changes nothing. Exits with 0 when there is nothing to do, 1 when
     /// there is, 2 when something cannot be read or done.
     Plan(Box<PlanCommand>),

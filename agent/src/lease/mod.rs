@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiError, Fence};
+use crate::api::{Api, ApiError, Fence, HANDOVER};
 use crate::object::{Gvk, Resource, number, text};
 use decide::{Decision, Held, Observed};
 
@@ -21,7 +21,7 @@ const LEASE: &str = "muster-agent";
 const DURATION: Duration = Duration::from_secs(15);
 
 /// How long the holder itself goes on writing after a renewal: the rest is its distance to a successor.
-const TRUST: Duration = Duration::from_secs(10);
+const TRUST: Duration = DURATION.saturating_sub(HANDOVER);
 
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 

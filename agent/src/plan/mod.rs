@@ -92,6 +92,8 @@ pub(crate) struct View<'a> {
     pub(crate) is_known: bool,
     /// Members that Git wants and that are in the cluster.
     pub(crate) staying: usize,
+    /// The user in whose name objects are written, for the parent to remember.
+    pub(crate) account: Option<Arc<str>>,
     /// Namespace to create when objects go into it and Git does not bring it; none when Git names none.
     pub(crate) namespace: Option<&'a str>,
     /// The set's parent, as it was last written or read.
@@ -330,7 +332,12 @@ fn settle_parent(view: &View<'_>, mut needed: Parent) -> Option<Step> {
 }
 
 fn parent_of<'a>(view: &View<'_>, keys: impl Iterator<Item = &'a ObjectKey>) -> Parent {
-    let mut parent = Parent { prune: view.prune, held: held(view), ..Parent::empty(view.app) };
+    let mut parent = Parent {
+        prune: view.prune,
+        held: held(view),
+        account: view.account.clone(),
+        ..Parent::empty(view.app)
+    };
     let mut seen: BTreeSet<&GroupKind> = BTreeSet::new();
     for key in keys {
         if seen.insert(&key.kind) {

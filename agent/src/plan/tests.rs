@@ -38,8 +38,7 @@ fn print(case: &Case<'_>) -> String {
         kinds: kinds.split_whitespace().filter_map(GroupKind::parse).collect(),
         namespaces: ["demo".to_owned()].into(),
         prune: case.prune,
-        held: None,
-        sync: None,
+        ..Parent::empty("web")
     });
     let view = View {
         app: "web",
@@ -48,6 +47,7 @@ fn print(case: &Case<'_>) -> String {
         prune_limit_percent: case.limit,
         is_known: true,
         staying: case.wanted.iter().filter(|text| text.starts_with('!')).count(),
+        account: None,
         namespace: Some("demo"),
         parent: parent.as_ref(),
         wanted: wanted.iter().map(|(key, _)| key).collect(),

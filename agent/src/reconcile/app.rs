@@ -6,6 +6,7 @@ use muster_wire::v1::{Drift, HealthStatus, SyncStatus};
 use prost_types::Timestamp;
 
 use super::order::Progress;
+use super::permit::Permit;
 use crate::apply::{Before, Known};
 use crate::applyset::{self, Parent};
 use crate::directives::{Prune, Reconcile};
@@ -25,6 +26,9 @@ pub(super) struct App {
     pub(super) set_id: String,
     pub(super) presence: Presence,
     pub(super) options: Options,
+    /// What may be done at the moment, and when to look again.
+    pub(super) permit: Permit,
+    pub(super) permit_at: Option<Instant>,
     pub(super) path: String,
     /// Commit that should be applied, and the one last applied in full.
     pub(super) wanted_revision: String,
@@ -186,7 +190,7 @@ impl Member {
     }
 
     /// Whether to apply it in a run that starts now.
-    fn is_due(&self, self_heal: bool, retry: bool, now: Instant) -> bool {
+    fn is_due(&self, self_heal: bool, only_heal: bool, retry: bool, now: Instant) -> bool {
         let changed_in_cluster = self.is_applied() && (self.drift.is_some() || self.seen.is_none());
         self.desired.is_some()
             && !self.is_hook()
@@ -195,6 +199,7 @@ impl Member {
             && !self.reading
             && (retry || self.failure.is_none())
             && (self_heal || !changed_in_cluster)
+            && (!only_heal || changed_in_cluster)
             && self.held_until.is_none_or(|until| until <= now)
             // It goes first, then comes again.
             && !self.seen.as_ref().is_some_and(|seen| seen.deleting)
@@ -208,6 +213,8 @@ impl App {
             set_id: applyset::id(name, home),
             presence,
             options: Options::default(),
+            permit: Permit::default(),
+            permit_at: None,
             path: String::new(),
             wanted_revision: String::new(),
             revision: String::new(),
@@ -298,8 +305,9 @@ impl App {
     ) -> View<'a> {
         let retry = self.retry_at.is_none_or(|at| at <= now);
         let heal = self.options.self_heal;
-        let due = |member: &Member| member.is_due(heal, retry, now);
-        let in_order = self.is_in_order();
+        let only_heal = !self.permit.allows_all();
+        let due = |member: &Member| member.is_due(heal, only_heal, retry, now);
+        let in_order = self.is_in_order() && !only_heal;
         let due: Vec<_> = self.members.iter().filter(|(_, member)| due(member)).collect();
         let (turn, at_once): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|(_, member)| in_order && App::has_turn(member));
@@ -320,11 +328,17 @@ impl App {
                 .values()
                 .filter(|member| member.desired.is_some() && self.owns(member))
                 .count(),
-            namespace: self.options.namespace.as_deref().filter(|name| !self.lives_in(name)),
+            account: self.options.account.clone(),
+            // An account is in the app's namespace, so that is there before the app.
+            namespace: self
+                .options
+                .namespace
+                .as_deref()
+                .filter(|name| self.options.account.is_none() && !self.lives_in(name)),
             parent: self.parent.as_ref(),
             wanted: self.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| key).collect(),
             apply: wishes(at_once),
-            ordered: self.ordered(wishes(turn), awaited, now),
+            ordered: self.ordered(wishes(turn), awaited, now).filter(|_| !only_heal),
             surplus: self
                 .surplus()
                 .map(|(key, member, seen)| {
@@ -341,7 +355,7 @@ impl App {
                     (key, surplus)
                 })
                 .collect(),
-            may_prune: looked && self.is_known() && (!failing || retry),
+            may_prune: looked && !only_heal && self.is_known() && (!failing || retry),
             kinds: match (self.unresolved.is_empty(), self.resolving) {
                 (true, _) => Kinds::Known,
                 (false, true) => Kinds::Asked,
@@ -380,7 +394,7 @@ impl App {
     /// When something is to be looked at again without any news.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let held = self.members.values().filter_map(|member| member.held_until).min();
-        self.retry_at.into_iter().chain(held).chain(self.order_deadline()).min()
+        self.retry_at.into_iter().chain(held).chain(self.order_deadline()).chain(self.permit_at).min()
     }
 
     /// Remembers a drift that was put right.

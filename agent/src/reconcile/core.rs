@@ -23,7 +23,7 @@ use crate::backoff::jittered;
 use crate::health::cause::Cause;
 use crate::health::course::Courses;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, Step, plan};
 use crate::source::{Manifest, Problem, Snapshot};
 use crate::watch::{self, Observation};
 
@@ -103,6 +103,8 @@ pub(super) enum Action {
     Run {
         app: String,
         run: u64,
+        /// The user in whose name its objects are written; none for the agent itself.
+        account: Option<Arc<str>>,
         plan: Plan,
         known: Known,
     },
@@ -217,7 +219,10 @@ impl Core {
     pub(super) fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::Parents(parents) => self.parents(parents, now),
-            Input::Snapshot(snapshot) if self.parents_known => self.snapshot(*snapshot),
+            Input::Snapshot(snapshot) if self.parents_known => {
+                self.snapshot(*snapshot);
+                self.renew_permits(true, now);
+            }
             Input::Snapshot(snapshot) => self.early = Some(snapshot),
             Input::Resolved { app, generation, resolution } => {
                 self.resolved(&app, generation, resolution, now);
@@ -258,6 +263,7 @@ impl Core {
         for parent in parents {
             let mut app = App::new(&parent.app, &self.home, Presence::Found);
             app.options.prune = parent.prune;
+            app.options.account = parent.account.clone();
             app.parent = Some(parent);
             self.apps.insert(app.name.clone(), app);
         }
@@ -281,8 +287,15 @@ impl Core {
     fn plan(&mut self, name: &str, now: Now) {
         let ready = self.is_ready();
         let Some(app) = self.apps.get(name) else { return };
-        if !ready || app.run.is_some() || app.options.suspend || app.presence == Presence::Found {
+        if !ready || app.run.is_some() || app.presence == Presence::Found {
             return;
+        }
+        let retry = app.retry_at.is_none_or(|at| at <= now.instant);
+        if let Some(parent) = app.noted_suspension(now).filter(|_| retry) {
+            return self.start(name, Plan { steps: vec![Step::SetParent(parent)] });
+        }
+        if app.permit.forbids_all() {
+            return self.settle(name, now);
         }
         // Newer content is about to be known: the old is not worth applying.
         if app.resolving && app.resolved != app.generation {
@@ -312,10 +325,16 @@ impl Core {
             }
             return;
         }
+        self.start(name, plan);
+    }
+
+    /// Has a plan carried out.
+    fn start(&mut self, name: &str, plan: Plan) {
+        let Some(app) = self.apps.get_mut(name) else { return };
         let number = self.next_run;
         self.next_run += 1;
         for step in &plan.steps {
-            if let crate::plan::Step::Apply(objects) = step {
+            if let Step::Apply(objects) = step {
                 for (key, _) in objects {
                     if let Some(member) = app.members.get_mut(key) {
                         member.writing = true;
@@ -327,7 +346,8 @@ impl Core {
         app.run = Some(Run::new(number));
         let known = app.known(&plan);
         self.to_report.insert(name.to_owned());
-        self.actions.push(Action::Run { app: name.to_owned(), run: number, plan, known });
+        let account = app.options.account.clone();
+        self.actions.push(Action::Run { app: name.to_owned(), run: number, account, plan, known });
     }
 
     pub(super) fn is_resolving(&self) -> bool {
@@ -368,6 +388,7 @@ impl Core {
 
     fn tick(&mut self, now: Now) {
         self.look_into(now);
+        self.renew_permits(false, now);
         if self.relist_at <= now.instant {
             self.relist_at = now.instant + jittered(RELIST_EVERY);
             for watched in self.watches.values() {

@@ -14,6 +14,7 @@ mod health;
 mod looking;
 mod observe;
 mod order;
+mod permit;
 pub(crate) mod preview;
 mod resolve;
 mod status;
@@ -37,6 +38,7 @@ use self::core::{Action, Core, Input, Now, Told};
 use crate::api::Api;
 use crate::api::discovery::Discovery;
 use crate::apply::Executor;
+use crate::events::{self, Recorder};
 use crate::metrics::Happening;
 use crate::object::Gvk;
 use crate::report::Reports;
@@ -75,6 +77,7 @@ struct Loop {
     tasks: Tasks,
     core: Core,
     reports: Reports,
+    recorder: Recorder,
     cluster: ClusterStatus,
     /// The problem with Git, while there is one.
     git: Option<(Problem, Timestamp)>,
@@ -105,8 +108,13 @@ impl Reconciler {
         let home: Arc<str> = self.home.as_str().into();
         let discovery = Arc::new(Discovery::new(self.api.clone()));
         let writes = Arc::new(Semaphore::new(WRITES_MAX));
-        let executor =
-            Executor { api: self.api.clone(), discovery: discovery.clone(), home: home.clone(), writes };
+        let executor = Executor {
+            api: self.api.clone(),
+            writer: self.api.clone(),
+            discovery: discovery.clone(),
+            home: home.clone(),
+            writes,
+        };
         let mut tasks = Tasks {
             api: self.api,
             home,
@@ -120,10 +128,14 @@ impl Reconciler {
             sightings,
         };
         tasks.load_parents();
+        let (recorder, writer) =
+            events::channel(tasks.api.clone(), tasks.home.clone(), self.cluster.leader.clone());
+        tasks.set.spawn(writer.run());
         let mut this = Loop {
             tasks,
             core: Core::new(&self.home, now()),
             reports: self.reports,
+            recorder,
             cluster: self.cluster,
             git: None,
             documents: Vec::new(),
@@ -250,9 +262,13 @@ impl Loop {
                 tracing::info!(app, "The app is gone from this cluster.");
                 self.reports.remove_app(&app);
                 self.tasks.api.metrics().forget(&app);
+                self.recorder.forget(&app);
             }
             Action::Event(told) => {
                 self.count(&told);
+                let health =
+                    self.reports.status(&told.app).map_or_else(Default::default, |status| status.health());
+                self.recorder.tell(told.kind, &told.app, &told.revision, &told.message, health);
                 self.reports.push_event(event(told));
             }
             Action::Watch(resource) => self.tasks.watch(resource),
@@ -265,7 +281,7 @@ impl Loop {
             Action::Look { app, key, resource, generation } => {
                 self.tasks.look(app, key, resource, generation);
             }
-            Action::Run { app, run, plan, known } => self.tasks.run(app, run, plan, known),
+            Action::Run { app, run, account, plan, known } => self.tasks.run(app, run, account, plan, known),
             Action::Cancel { run } => self.tasks.cancel(run),
             Action::Ended { run } => self.tasks.ended(run),
         }

@@ -300,7 +300,7 @@ fn not_well(app: &App) -> Option<String> {
     if app.presence != Presence::Wanted {
         return Some("being removed".to_owned());
     }
-    if app.options.suspend {
+    if app.is_suspended() {
         return Some("suspended".to_owned());
     }
     if !app.is_settled() || app.revision != app.wanted_revision {

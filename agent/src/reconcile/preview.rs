@@ -146,7 +146,7 @@ impl Core {
         let resolved =
             app.resolved == app.generation && (app.resolved != 0 || app.presence == Presence::Removed);
         let looked = self.looked_at(app).0 && !self.is_resolving();
-        let plan = if app.options.suspend || !resolved {
+        let plan = if app.permit.forbids_all() || !resolved {
             Plan::default()
         } else {
             plan(&app.view(&self.home, looked, self.awaited_apps(app), now.instant))
@@ -164,8 +164,7 @@ impl Core {
 /// What of an app is left alone, and why.
 fn left(app: &App) -> Vec<Left> {
     let mut left = Vec::new();
-    if app.options.suspend {
-        let reason = "The app is suspended by spec.sync.suspend.".to_owned();
+    if let Some(reason) = app.permit_sentence() {
         left.push(Left { what: app.name.clone(), verb: Verb::Skip, reason });
     }
     for (key, member) in &app.members {

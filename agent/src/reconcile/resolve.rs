@@ -13,7 +13,7 @@ use crate::object::{Digest, Gvk, ObjectKey, Resource, at, digest, hex, text};
 use crate::plan::Desired;
 use crate::plan::hook::{self, Hook};
 use crate::plan::wave::{self, Wave};
-use crate::source::{Kind, Manifest, Problem};
+use crate::source::{Kind, Manifest, Problem, Rules};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
 /// Longest part of `generateName` used: with what is added, a name is at most 63 letters, as that of a Job.
@@ -39,6 +39,8 @@ pub(super) struct Owner {
     pub(super) namespace: Option<String>,
     /// Digest of all manifests of the app.
     pub(super) content: Digest,
+    /// What the app may have; none when that is everything.
+    pub(super) rules: Option<Arc<Rules>>,
 }
 
 /// Asks the server for the kinds and makes the objects ready to be applied.
@@ -146,6 +148,10 @@ pub(super) fn prepare(
     annotate(&mut value, CONTENT_ANNOTATION, &hex(&digest))
         .ok_or_else(|| refuse(format!("The metadata.annotations of this {kind} are not a map.")))?;
     let key = ObjectKey::new(kind.clone(), namespace, &name);
+    if let Some(rules) = &owner.rules {
+        let allowed = rules.allow(&kind.group, &kind.kind, namespace, &name);
+        allowed.map_err(|message| refuse(format!("{key} is not applied: {message}")))?;
+    }
     let body: Arc<[u8]> = value.to_string().into_bytes().into();
     let (place, hook) = (manifest.place.clone(), hook.map(Arc::new));
     Ok((key, Desired { resource: resource.clone(), body, digest, place, directives, wave, hook }))
@@ -189,6 +195,7 @@ mod tests {
             set_id: "id".to_owned(),
             namespace: Some("demo".to_owned()),
             content: [0xab; 16],
+            rules: None,
         };
         let manifest = Manifest { value, place: Place { file: "a.yaml".into(), line: 3 } };
         prepare(&owner, &resource, &manifest)

@@ -34,16 +34,16 @@ impl Core {
             let known = app.last.since.is_some();
             let status = status(app, &self.watches, &mut self.courses, now);
             let health = status.health();
+            let (revision, said) = (status.revision.clone(), status.message.clone());
+            // Before the event, which is about this status.
+            self.actions.push(Action::Report(Box::new(status)));
             if known && before != health {
                 let words =
                     format!("{} is {} now, it was {}.", name, health_word(health), health_word(before));
-                let message =
-                    if status.message.is_empty() { words } else { format!("{words} {}", status.message) };
-                let revision = status.revision.clone();
+                let message = if said.is_empty() { words } else { format!("{words} {said}") };
                 let kind = EventKind::HealthChanged;
                 self.actions.push(Action::Event(Told { kind, app: name, revision, message }));
             }
-            self.actions.push(Action::Report(Box::new(status)));
         }
     }
 }
@@ -171,7 +171,8 @@ fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
 fn health(app: &App, objects: &[ObjectStatus]) -> HealthStatus {
     let unknown = app.resolved == 0 && app.presence == Presence::Wanted;
     let missing = (!app.unresolved.is_empty()).then_some(HealthStatus::Missing);
-    let all = objects.iter().map(ObjectStatus::health).chain(missing);
+    let suspended = app.is_suspended().then_some(HealthStatus::Suspended);
+    let all = objects.iter().map(ObjectStatus::health).chain(missing).chain(suspended);
     let none = if unknown { HealthStatus::Unspecified } else { HealthStatus::Healthy };
     all.max_by_key(|health| severity(*health)).unwrap_or(none)
 }
@@ -237,8 +238,10 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     if let Some((key, member)) = fight {
         return fight_sentence(key, member.drift.as_ref().map_or("", |drift| &drift.field_manager));
     }
-    if app.options.suspend && app.last.sync != SyncStatus::Synced {
-        return "Syncing is switched off by spec.sync.suspend.".to_owned();
+    if let Some(why) =
+        app.permit_sentence().filter(|_| app.is_suspended() || app.last.sync != SyncStatus::Synced)
+    {
+        return why;
     }
     if let Some(wait) = &app.progress.wait {
         return format!("It waits for {wait}.");

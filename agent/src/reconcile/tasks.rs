@@ -104,10 +104,11 @@ impl Tasks {
     }
 
     /// Carries out a plan, once few enough others are being carried out.
-    pub(super) fn run(&mut self, app: String, run: u64, plan: Plan, known: Known) {
+    pub(super) fn run(&mut self, app: String, run: u64, account: Option<Arc<str>>, plan: Plan, known: Known) {
         let cancel = CancellationToken::new();
         self.cancels.insert(run, cancel.clone());
-        let (executor, runs, news) = (self.executor.clone(), self.runs.clone(), self.news.clone());
+        let (runs, news) = (self.runs.clone(), self.news.clone());
+        let executor = self.executor.writing_as(account);
         tracing::debug!(app, "Plan:\n{plan}");
         self.set.spawn(async move {
             let Ok(_permit) = runs.acquire().await else { return };

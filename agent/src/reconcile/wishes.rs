@@ -1,4 +1,6 @@
 //! What does Git want now, and what of it can be told to the cluster yet?
+use muster_spec::Window;
+
 use super::app::{App, Presence};
 use super::core::{Action, Core, Now};
 use super::order::{self, Progress};
@@ -9,7 +11,7 @@ use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
 impl Core {
     /// The repository was read.
     pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
-        let Snapshot { revision, apps, mut held, complete, .. } = snapshot;
+        let Snapshot { revision, apps, mut held, complete, windows, .. } = snapshot;
         self.source_known = true;
         let gone: Vec<_> = self
             .apps
@@ -18,7 +20,7 @@ impl Core {
             .cloned()
             .collect();
         for name in gone {
-            self.missing_in_git(&name, &revision, complete);
+            self.missing_in_git(&name, &revision, complete, &windows);
         }
         for (name, wanted) in apps {
             let app = self
@@ -57,7 +59,7 @@ impl Core {
     }
 
     /// An app that no document in Git names for this cluster.
-    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool) {
+    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool, windows: &[Window]) {
         let Some(app) = self.apps.get_mut(name) else { return };
         if !complete {
             if app.presence == Presence::Found {
@@ -74,6 +76,8 @@ impl Core {
             return;
         }
         app.wanted_revision = revision.to_owned();
+        let concerns = |window: &&Window| name.parse().is_ok_and(|name| window.concerns(&name));
+        app.options.windows = windows.iter().filter(concerns).cloned().collect();
         if app.presence != Presence::Removed {
             app.presence = Presence::Removed;
             app.problems.clear();
@@ -179,6 +183,7 @@ fn resolve(app: &App, manifests: Vec<Manifest>) -> Action {
         set_id: app.set_id.clone(),
         namespace: app.options.namespace.clone(),
         content: app.coming,
+        rules: app.options.rules.clone(),
     };
     Action::Resolve { app: app.name.clone(), generation: app.generation, owner, manifests }
 }

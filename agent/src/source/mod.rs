@@ -5,16 +5,19 @@
 //! ```
 mod poll;
 mod read;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_spec::{Suspend, Window};
 use muster_wire::v1::ErrorKind;
 use serde_json::Value;
 
 pub(crate) use muster_spec::Conflicts;
 pub(crate) use poll::{Poller, PollerConfig, read_once};
+pub(crate) use rules::Rules;
 
 use crate::object::Digest;
 use crate::plan::Place;
@@ -78,6 +81,8 @@ pub(crate) struct Snapshot {
     pub(crate) complete: bool,
     /// Problems of no single app.
     pub(crate) problems: Vec<Problem>,
+    /// Windows of the whole fleet, for apps whose document is gone.
+    pub(crate) windows: Vec<Window>,
     /// True when it was just fetched, not taken from what was fetched in an earlier run.
     pub(crate) fetched: bool,
 }
@@ -119,7 +124,15 @@ pub(crate) struct Options {
     /// What happens where somebody else holds what Git names.
     pub(crate) conflicts: Conflicts,
     pub(crate) self_heal: bool,
-    pub(crate) suspend: bool,
+    pub(crate) suspend: Suspend,
+    /// Windows of the app and of the fleet, if they are for this app.
+    pub(crate) windows: Vec<Window>,
+    /// The user in whose name objects are written, as the API server calls it; none for the agent itself.
+    pub(crate) account: Option<Arc<str>>,
+    /// What the Fleet document lets the app have; none when that is everything.
+    pub(crate) rules: Option<Arc<Rules>>,
+    /// `file:line` of the App document.
+    pub(crate) place: String,
     pub(crate) retry: Retry,
     /// How long a sync may take before it counts as failed, waiting for health included, and an object be on
     /// its way before that is Degraded.
@@ -159,7 +172,11 @@ impl Default for Options {
             prune_limit_percent: 50,
             conflicts: Conflicts::Known,
             self_heal: true,
-            suspend: false,
+            suspend: Suspend::No,
+            windows: Vec::new(),
+            account: None,
+            rules: None,
+            place: String::new(),
             retry: Retry {
                 limit: 5,
                 first: Duration::from_secs(5),

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use muster_git::{GitError, Mirror, ReadLimits, Revision};
 use muster_render::{Files, Limits, RenderErrors, Source, gather, render_app};
-use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError};
+use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError, Window};
 
+use super::rules::rules;
 use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
 use crate::metrics::Metrics;
 use crate::object::{Digest, digest};
@@ -38,21 +39,20 @@ pub(super) fn snapshot(
     let tree = mirror.read_matching(revision, "", &limits, &is_manifest)?;
     let catalog = Catalog::load(tree.files().iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     drop(tree);
-    let pace = catalog.fleet.as_ref().map(|fleet| Pace {
-        interval: fleet.value.spec.interval.into(),
-        jitter_percent: fleet.value.spec.jitter.get(),
-    });
     let mut snapshot = select(&catalog, name, &revision.to_string());
     let Some(cluster) = catalog.clusters.get(name) else {
         delivered.clear();
+        let pace = pace(&catalog, None);
         return Ok((snapshot, pace));
     };
+    let pace = pace(&catalog, Some(&cluster.value));
+    snapshot.windows = fleet_windows(&catalog);
     for (app, problems) in unsupported(&catalog, &cluster.value) {
         snapshot.held.entry(app).or_default().extend(problems);
     }
     for app in catalog.apps_for(&cluster.value) {
         if !snapshot.held.contains_key(app.value.name().as_str()) {
-            let wanted = wanted(mirror, revision, app, &cluster.value, delivered, metrics);
+            let wanted = wanted(mirror, revision, &catalog, app, &cluster.value, delivered, metrics);
             snapshot.apps.insert(app.value.name().to_string(), wanted);
         }
     }
@@ -112,7 +112,7 @@ fn of_document(error: &SpecError) -> Problem {
 }
 
 /// Apps that ask for something this agent cannot do. Doing only the rest would be worse than nothing:
-/// an ignored `serviceAccount` has too many rights, an ignored `ignoreDifferences` starts a fight, an
+/// an ignored `ignoreDifferences` starts a fight, an
 /// ignored wave lets an unproved revision into production.
 fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem>)> {
     let wave = waits_in_wave(catalog, cluster);
@@ -130,8 +130,6 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
             let spec = &app.value.spec;
             let fields = [
                 ("spec.source.repo", spec.source.repo.is_some()),
-                ("spec.sync.interval", spec.sync.interval.is_some()),
-                ("spec.sync.serviceAccount", spec.sync.service_account.is_some()),
                 ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
                 ("spec.health", !spec.health.is_empty()),
             ];
@@ -185,17 +183,40 @@ fn waits_in_wave(catalog: &Catalog, cluster: &Cluster) -> Option<Problem> {
     }
 }
 
-fn options(app: &App) -> Options {
-    let sync = &app.spec.sync;
+/// How often to ask Git: as the fleet says, or as the most impatient of the cluster's apps does.
+fn pace(catalog: &Catalog, cluster: Option<&Cluster>) -> Option<Pace> {
+    let fleet = catalog.fleet.as_ref().map(|fleet| fleet.value.spec.clone()).unwrap_or_default();
+    let apps = cluster.map(|cluster| catalog.apps_for(cluster)).unwrap_or_default();
+    let shortest = apps.iter().filter_map(|app| app.value.spec.sync.interval).min();
+    if catalog.fleet.is_none() && shortest.is_none() {
+        return None;
+    }
+    let interval = shortest.map_or(fleet.interval, |shortest| shortest.min(fleet.interval));
+    Some(Pace { interval: interval.into(), jitter_percent: fleet.jitter.get() })
+}
+
+fn fleet_windows(catalog: &Catalog) -> Vec<Window> {
+    catalog.fleet.as_ref().map(|fleet| fleet.value.spec.windows.clone()).unwrap_or_default()
+}
+
+fn options(catalog: &Catalog, app: &Located<App>) -> Options {
+    let spec = &app.value.spec;
+    let sync = &spec.sync;
     let backoff = &sync.retry.backoff;
     let longest = backoff.max_duration.into();
+    let fleet = fleet_windows(catalog).into_iter().filter(|window| window.concerns(app.value.name()));
+    let account = sync.service_account.as_ref().zip(spec.namespace.as_ref());
     Options {
-        namespace: app.spec.namespace.as_ref().map(ToString::to_string),
+        namespace: spec.namespace.as_ref().map(ToString::to_string),
         prune: sync.prune,
         prune_limit_percent: sync.prune_limit.get(),
         conflicts: sync.conflicts,
         self_heal: sync.self_heal,
-        suspend: sync.suspend,
+        suspend: sync.suspend.clone(),
+        windows: sync.windows.iter().cloned().chain(fleet).collect(),
+        account: account.map(|(name, namespace)| format!("system:serviceaccount:{namespace}:{name}").into()),
+        rules: None,
+        place: app.place(),
         retry: Retry {
             limit: sync.retry.limit,
             first: backoff.duration.into(),
@@ -204,20 +225,21 @@ fn options(app: &App) -> Options {
             last: longest,
         },
         timeout: sync.timeout.into(),
-        depends_on: app.spec.depends_on.iter().map(ToString::to_string).collect(),
+        depends_on: app.value.spec.depends_on.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn wanted(
     mirror: &Mirror,
     revision: &Revision,
+    catalog: &Catalog,
     app: &Located<App>,
     cluster: &Cluster,
     delivered: &mut Delivered,
     metrics: &Metrics,
 ) -> Wanted {
     let name = app.value.name().to_string();
-    let options = options(&app.value);
+    let mut options = options(catalog, app);
     let broken =
         |kind, place: String, message: String| Content::Broken(vec![Problem { kind, place, message }]);
     let source = app
@@ -233,6 +255,13 @@ fn wanted(
         }
     };
     let path = source.path.clone();
+    options.rules = match rules(catalog, app, &path) {
+        Ok(rules) => rules,
+        Err(problems) => {
+            delivered.remove(&name);
+            return Wanted { options, path, content: Content::Broken(problems) };
+        }
+    };
     let files = match files_of(mirror, revision, &path) {
         Ok(files) => files,
         Err(error) => {
@@ -333,12 +362,15 @@ mod tests {
     fn what_cannot_be_done_is_refused_by_field() {
         let catalog = load(&[
             ("c.yaml", CLUSTER),
-            ("web.yaml", &app("web", "  namespace: a\n  sync: {serviceAccount: x}\n")),
+            (
+                "web.yaml",
+                &app("web", "  namespace: a\n  sync: {ignoreDifferences: [{kind: A, jsonPointers: [/a]}]}\n"),
+            ),
         ]);
         assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
         let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
         assert_eq!(refused.len(), 1);
-        assert!(refused[0].1[0].message.contains("spec.sync.serviceAccount"));
+        assert!(refused[0].1[0].message.contains("spec.sync.ignoreDifferences"));
     }
 
     #[test]

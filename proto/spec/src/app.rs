@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName,
-    PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, TemplateError, TrackName,
-    ValueTemplate, VariableName,
+    PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, Suspend, TemplateError, TrackName,
+    ValueTemplate, VariableName, Window,
     fleet::check_interval,
     path::{Check, Problems},
+    window::check_windows,
 };
 
 /// A set of Kubernetes objects, the directory they are in and the clusters they belong to.
@@ -94,10 +95,13 @@ pub struct Sync {
     /// Undo changes made in the cluster. Without it they are reported as OutOfSync.
     #[serde(default = "yes")]
     pub self_heal: bool,
-    /// Change nothing in the cluster for now.
+    /// Change nothing in the cluster for now: `true`, or a mapping that says why and until when.
     #[serde(default)]
-    pub suspend: bool,
-    /// How often this app is looked at, if not as often as the fleet says. From 1s on.
+    pub suspend: Suspend,
+    /// When changes from Git are made, and when not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// How often Git is asked for this app's sake, if more often than the fleet says. From 1s on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
     /// A service account in `spec.namespace` in whose name the app is applied, so that it can do
@@ -135,7 +139,8 @@ impl Default for Sync {
             prune_limit: default_prune_limit(),
             conflicts: Conflicts::default(),
             self_heal: true,
-            suspend: false,
+            suspend: Suspend::No,
+            windows: Vec::new(),
             interval: None,
             service_account: None,
             ignore_differences: Vec::new(),
@@ -338,6 +343,11 @@ impl Check for Sync {
     fn check(&self, problems: &mut Problems) {
         if let Some(interval) = self.interval {
             check_interval(interval, &["interval".into()], problems);
+        }
+        check_windows(&self.windows, &["windows".into()], problems);
+        for (index, _) in self.windows.iter().enumerate().filter(|(_, window)| !window.apps.is_empty()) {
+            let steps = ["windows".into(), index.into(), "apps".into()];
+            problems.at(&steps, "a window of an app is for that app; `apps` is for windows of the Fleet");
         }
         if self.timeout.is_zero() {
             problems.at(&["timeout".into()], "a sync needs some time; expected more than 0s");

@@ -55,6 +55,8 @@ impl FromStr for Kind {
 }
 
 /// A document of any kind.
+// They are read one by one and there are few: the size of the largest does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
     /// The fleet.

@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Cluster, Duration, FleetName, Metadata, Percentage, Selector, WaveName,
+    Amount, Cluster, Duration, FleetName, Metadata, Percentage, Selector, Tenant, WaveName, Window,
     path::{Check, Problems, Step},
+    tenancy::check_tenants,
+    window::check_windows,
 };
 
 /// How often agents look at Git, and the waves a change goes through. One in a repository.
@@ -36,6 +38,13 @@ pub struct FleetSpec {
     /// waves every cluster follows the head of the branch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<Wave>,
+    /// What the apps of each team may do. Without tenants every app may do everything; with any, an
+    /// app that none of them has may do nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<Tenant>,
+    /// When changes from Git are made, and when not, for all apps or some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
 }
 
 fn default_interval() -> Duration {
@@ -48,7 +57,13 @@ fn default_jitter() -> Percentage {
 
 impl Default for FleetSpec {
     fn default() -> Self {
-        FleetSpec { interval: default_interval(), jitter: default_jitter(), waves: Vec::new() }
+        FleetSpec {
+            interval: default_interval(),
+            jitter: default_jitter(),
+            waves: Vec::new(),
+            tenants: Vec::new(),
+            windows: Vec::new(),
+        }
     }
 }
 
@@ -111,6 +126,8 @@ impl Check for Fleet {
         if self.spec.waves.len() > WAVES_MAX {
             problems.at(&["spec".into(), "waves".into()], format!("a fleet has at most {WAVES_MAX} waves"));
         }
+        check_tenants(&self.spec.tenants, problems);
+        check_windows(&self.spec.windows, &["spec".into(), "windows".into()], problems);
         let mut first_of_name = BTreeMap::new();
         for (index, wave) in self.spec.waves.iter().enumerate() {
             let steps = ["spec".into(), "waves".into(), index.into()];

@@ -39,8 +39,11 @@ mod path;
 mod pin;
 mod schema;
 mod selector;
+mod suspend;
 mod template;
+mod tenancy;
 mod text;
+mod window;
 
 pub use amount::{Amount, Percentage};
 pub use app::{
@@ -60,8 +63,11 @@ pub use parse::{Parsed, parse_file};
 pub use pin::{Evidence, PinnedSource, WavePin, WavePinSpec};
 pub use schema::schemas;
 pub use selector::{Operator, Requirement, Selector};
+pub use suspend::{Moment, Suspend, Suspension};
 pub use template::{PathTemplate, TemplateError, ValueTemplate};
+pub use tenancy::{Bounds, Pattern, Refusal, Tenant};
 pub use text::{Expression, FieldPointer, GitReference, RepositoryUrl, Revision};
+pub use window::{Gate, Schedule, TimeZone, Window, WindowKind, gate};
 
 /// The group of Muster's documents.
 pub const GROUP: &str = "muster.dev";

@@ -44,6 +44,47 @@ async fn another_takes_over_at_once_after_a_clean_stop_and_in_time_after_a_stall
     assert_eq!(second_says("The drift is corrected"), corrected);
 }
 
+/// How long nobody may lead after a leader died: what its Lease counts, and a busy machine.
+const TAKEOVER: Duration = Duration::from_secs(15 + 10);
+
+/// On a real API server: killed, stopped for long and woken, and stopped cleanly.
+#[tokio::test]
+async fn a_leader_that_died_is_succeeded_and_one_that_slept_does_no_harm() {
+    let files =
+        [("fleet.yaml", FLEET), ("web.yaml", &app("web", "")), ("apps/web/a.yaml", &config_map("a", "one"))];
+    let Some(target) = real().await else { return };
+    let mut bench = Bench::start(target, &files).await;
+    bench.until_config("web", "a", Some("one")).await;
+    let scratch = Scratch::new("second").unwrap();
+    let mut second = second(&bench, &scratch);
+    second.program.wait_for_log("Standby", DEADLINE).await.unwrap();
+    // Asleep: the other leads, and takes the app from one commit to the next.
+    bench.agent.program.pause();
+    second.program.wait_for_log("leadership=Leading", TAKEOVER).await.unwrap();
+    bench.commit(&[
+        ("apps/web/a.yaml", &config_map("a", "two")),
+        ("apps/web/b.yaml", &config_map("b", "two")),
+    ]);
+    bench.until_config("web", "b", Some("two")).await;
+    let maps = bench.config_maps("web");
+    let version = |name: &'static str| {
+        let maps = maps.clone();
+        async move { maps.get(name).await.unwrap().metadata.resource_version }
+    };
+    let before = (version("a").await, version("b").await);
+    // Awake: it still knows only the first commit, by which `b` is not wanted, and must not act on it.
+    bench.agent.program.resume();
+    let stood_by = || bench.agent.program.log().contains("Standby");
+    wait::until("the sleeper to stand by", DEADLINE, async || stood_by().then_some(())).await;
+    assert_eq!((version("a").await, version("b").await), before);
+    // Killed: no word of it reaches the Lease.
+    second.program.kill();
+    let led = || bench.agent.program.log().matches("leadership=Leading").count();
+    wait::until("the first to lead again", TAKEOVER, async || (led() == 2).then_some(())).await;
+    patch(&bench.config_maps("web"), "a", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("web", "a", Some("two")).await;
+}
+
 #[tokio::test]
 async fn a_data_directory_is_one_agents_own() {
     let bench = Bench::start(simulated().await, &[("fleet.yaml", FLEET)]).await;

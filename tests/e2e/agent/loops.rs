@@ -19,7 +19,7 @@ fn writes(cluster: &SimCluster) -> u64 {
     let counted = cluster.requests();
     let writing = ["patch", "create", "update", "delete"];
     let ours = |(verb, resource): &(String, String)| {
-        writing.contains(&verb.as_str()) && !resource.starts_with("leases")
+        writing.contains(&verb.as_str()) && !["leases", "events"].iter().any(|own| resource.starts_with(own))
     };
     counted.iter().filter(|(key, _)| ours(key)).map(|(_, count)| count).sum()
 }

@@ -4,6 +4,7 @@ mod adopting;
 mod corpus;
 mod crash;
 mod faults;
+mod installed;
 mod kill;
 mod kubectl;
 mod lead;

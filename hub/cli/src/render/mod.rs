@@ -239,7 +239,7 @@ fn rendered(
     Ok(AppObjects {
         cluster: cluster.name().to_string(),
         app: app.value.name().to_string(),
-        is_suspended: app.value.spec.sync.suspend,
+        is_suspended: app.value.spec.sync.suspend != muster_spec::Suspend::No,
         objects: prepare(objects, app.value.spec.namespace.as_ref().map(|name| name.as_str()), scopes)?,
     })
 }
