@@ -11,3 +11,4 @@ mod git;
 mod hub;
 mod kit;
 mod render;
+mod repository;

@@ -8,10 +8,12 @@ use muster_yaml::{Keys, Limits, Mark, Node, Value};
 use crate::definitions::contains;
 use crate::lint::finding::{At, Mistake};
 use crate::lint::rule::Rule;
-use crate::source::Files;
+use crate::source::{Files, is_manifest};
 
 /// What SOPS puts before each value that it encrypts.
 const ENCRYPTED: &str = "ENC[";
+/// A kustomization without an ending.
+const KUSTOMIZATION: &str = "Kustomization";
 /// So many keys are named in a message.
 const KEYS_SHOWN_MAX: usize = 5;
 /// Lists inside of each other.
@@ -24,7 +26,8 @@ const REMEDY: &str = "whoever reads the repository knows them: change them, and 
 pub(in crate::lint) fn check(files: &Files) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     for (file, bytes) in files {
-        if !contains(bytes, "Secret") && !contains(bytes, "secretGenerator") {
+        let is_read = is_manifest(file) || file.rsplit('/').next() == Some(KUSTOMIZATION);
+        if !is_read || !contains(bytes, "Secret") && !contains(bytes, "secretGenerator") {
             continue;
         }
         let limits = Limits::default();
@@ -160,6 +163,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(usize, String)> {
         let mut files = Files::from([("app/a.yaml".to_owned(), text.as_bytes().to_vec())]);
+        files.insert("app/README.md".to_owned(), b"apiVersion: v1\nkind: Secret\ndata: {a: b}\n".to_vec());
         files.insert("app/plain.env".to_owned(), b"password=hunter2".to_vec());
         files
             .insert("app/sealed.env".to_owned(), b"password=ENC[AES256_GCM,data:x]\nsops_version=3".to_vec());
