@@ -2,8 +2,18 @@
 //!
 //! One table from kind to tier. An agent applies tiers upwards, each at once, and prunes them downwards.
 
+use serde_json::{Map, Value};
+
 /// Position in the order; lower is applied earlier.
 pub type Tier = u8;
+
+/// Position among the waves of an app's sync, from the lowest number to the highest; each waits until the one
+/// before is healthy.
+pub type Wave = i32;
+
+/// Annotations that say the wave. Argo CD's means the same as Muster's, and Helm's weight of a hook too.
+const WAVE_ANNOTATIONS: &[&str] =
+    &["muster.dev/sync-wave", "argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"];
 
 /// Tier of definitions, after which kinds may exist that did not before.
 pub const DEFINITIONS: Tier = 1;
@@ -57,9 +67,41 @@ pub fn tier(group: &str, kind: &str) -> Tier {
     row.map_or(OTHERS, |(_, _, tier)| *tier)
 }
 
+/// Reads the wave from an object's annotations; without one of them it is wave 0.
+///
+/// # Errors
+/// A value that is no whole number, as a sentence that names the annotation.
+pub fn wave(annotations: Option<&Map<String, Value>>) -> Result<Wave, String> {
+    let found = WAVE_ANNOTATIONS.iter().find_map(|name| Some((name, annotations?.get(*name)?)));
+    let Some((name, value)) = found else { return Ok(0) };
+    let text = value.as_str().unwrap_or_default();
+    text.trim().parse().map_err(|_| {
+        format!("The annotation {name} is not a whole number in quotes, such as \"-1\", but {value}.")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn waves_are_whole_numbers_in_any_of_the_spellings() {
+        let cases = [
+            (json!({}), Ok(0)),
+            (json!({"argocd.argoproj.io/sync-wave": "5"}), Ok(5)),
+            (json!({"muster.dev/sync-wave": "-3", "argocd.argoproj.io/sync-wave": "5"}), Ok(-3)),
+            (json!({"helm.sh/hook-weight": "10"}), Ok(10)),
+        ];
+        for (annotations, expected) in cases {
+            assert_eq!(wave(annotations.as_object()), expected, "{annotations}");
+        }
+        assert_eq!(wave(None), Ok(0));
+        for wrong in [json!("first"), json!("1.5"), json!(""), json!("99999999999"), json!(2)] {
+            let annotations = json!({"muster.dev/sync-wave": wrong});
+            assert!(wave(annotations.as_object()).unwrap_err().contains("muster.dev/sync-wave"), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_others_need_comes_first() {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use muster_render::{Object, RenderError, Source};
-use muster_spec::{App, Located};
+use muster_spec::{App, Fleet, Located};
 
 use crate::render::{self, Rendered, Renderer, Scopes};
 use crate::repository::Repository;
@@ -25,7 +25,7 @@ use crate::source::Files;
 use finding::{At, Finding, Found, Mistake};
 use rule::{Rule, Severity};
 use rules::clusters::{self, Wanted};
-use rules::{documents, images, secrets};
+use rules::{documents, images, secrets, tenants};
 use schema::Schemas;
 
 /// What is asked for beside the repository.
@@ -71,6 +71,8 @@ struct Group<'r> {
 struct AppOf<'r> {
     /// `None` for a directory by itself.
     document: Option<&'r Located<App>>,
+    /// Its directory.
+    path: String,
     rendered: Rc<Rendered>,
 }
 
@@ -95,8 +97,14 @@ pub(crate) fn run(repository: &Repository, mut settings: Settings) -> Report {
     let groups = groups(repository, &mut renderer);
     let mut files = renderer.into_files();
     files.extend(repository.manifests.iter().map(|(path, bytes)| (path.clone(), bytes.clone())));
-    let mut look =
-        Look { settings: &settings, scopes: &scopes, files: &files, ignored: 0, found: Found::default() };
+    let mut look = Look {
+        settings: &settings,
+        scopes: &scopes,
+        fleet: repository.catalog.fleet.as_ref(),
+        files: &files,
+        ignored: 0,
+        found: Found::default(),
+    };
     look.repository(repository);
     look.groups(&groups);
     let severity = |rule: Rule| {
@@ -114,7 +122,8 @@ pub(crate) fn run(repository: &Repository, mut settings: Settings) -> Report {
 fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Group<'r>> {
     if let Some(only) = &repository.only {
         let rendered = renderer.render(&Source::at(only.as_str()));
-        return vec![Group { clusters: vec![""], apps: vec![AppOf { document: None, rendered }] }];
+        let app = AppOf { document: None, path: only.clone(), rendered };
+        return vec![Group { clusters: vec![""], apps: vec![app] }];
     }
     let mut groups: BTreeMap<Vec<(&str, *const Rendered)>, Group<'r>> = BTreeMap::new();
     // Keeps every result alive, so that its address stands for it alone.
@@ -122,14 +131,14 @@ fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Gr
     for cluster in repository.catalog.clusters.values() {
         let mut apps = Vec::new();
         for app in repository.apps_of(&cluster.value) {
-            let rendered = match render::source(app, &cluster.value) {
-                Ok(source) => renderer.render(&source),
-                Err(error) => failures
-                    .entry((app.value.name().to_string(), error.message.clone()))
-                    .or_insert_with(|| Rc::new(Err(vec![error])))
-                    .clone(),
+            let (path, rendered) = match render::source(app, &cluster.value) {
+                Ok(source) => (source.path.clone(), renderer.render(&source)),
+                Err(error) => {
+                    let failed = failures.entry((app.value.name().to_string(), error.message.clone()));
+                    (String::new(), failed.or_insert_with(|| Rc::new(Err(vec![error]))).clone())
+                }
             };
-            apps.push(AppOf { document: Some(app), rendered });
+            apps.push(AppOf { document: Some(app), path, rendered });
         }
         let key = apps
             .iter()
@@ -150,6 +159,7 @@ fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Gr
 struct Look<'l> {
     settings: &'l Settings,
     scopes: &'l Scopes,
+    fleet: Option<&'l Located<Fleet>>,
     /// Everything that was read.
     files: &'l Files,
     ignored: usize,
@@ -233,6 +243,12 @@ impl<'l> Look<'l> {
             by_schema.filter(|flaw| self.is_on(flaw.rule)).map(|flaw| (flaw.rule, flaw.path, flaw.message)),
         );
         let mut mistakes = Vec::new();
+        if self.is_on(Rule::Render)
+            && let Err(message) = render::form(object, None, self.scopes)
+        {
+            let message = format!("{object}: {message}");
+            mistakes.push(Mistake { at: locate::object(object), rule: Rule::Render, message });
+        }
         for (rule, path, message) in flaws {
             if ignore::by_annotation(object, rule) {
                 self.ignored += 1;
@@ -264,8 +280,18 @@ impl<'l> Look<'l> {
         if self.is_on(Rule::MissingNamespace) && is_whole {
             mistakes.extend(clusters::namespaces(&wanted, self.scopes));
         }
-        for (app, object, mistake) in mistakes {
-            if ignore::by_annotation(object, mistake.rule) || !self.counts(&mistake) {
+        let mut all: Vec<_> =
+            mistakes.into_iter().map(|(app, object, mistake)| (app, Some(object), mistake)).collect();
+        if let Some(fleet) = self.fleet.filter(|_| self.is_on(Rule::Tenant)) {
+            for app in &group.apps {
+                let (Some(document), Ok(objects)) = (app.document, &*app.rendered) else { continue };
+                let refused = tenants::check(fleet, document, &app.path, objects, self.scopes);
+                all.extend(refused.into_iter().map(|(object, mistake)| (app.name(), object, mistake)));
+            }
+        }
+        for (app, object, mistake) in all {
+            let by_annotation = object.is_some_and(|object| ignore::by_annotation(object, mistake.rule));
+            if by_annotation || !self.counts(&mistake) {
                 taken_back.insert(mistake);
             } else {
                 self.found.add_for(&mistake, app, group.clusters.iter().copied());

@@ -38,6 +38,7 @@ pub(crate) enum Rule {
     ImageTag,
     AppWithoutCluster,
     ClusterWithoutWave,
+    Tenant,
 }
 
 /// What there is to say of a rule.
@@ -53,7 +54,7 @@ pub(crate) struct About {
 }
 
 /// All rules, in the order of the documentation.
-pub(crate) const RULES: [About; 14] = [
+pub(crate) const RULES: [About; 15] = [
     about(
         Rule::InvalidDocument,
         "invalid-document",
@@ -84,6 +85,7 @@ pub(crate) const RULES: [About; 14] = [
         "cluster-without-wave",
         "A wave selects every cluster, where there are waves.",
     ),
+    about(Rule::Tenant, "tenant", "An app has only what its tenant may have, by the Fleet document."),
 ];
 
 const fn about(rule: Rule, id: &'static str, summary: &'static str) -> About {
@@ -132,7 +134,7 @@ mod tests {
             assert_eq!(Rule::of(about.id), Some(about.rule));
             assert_eq!(about.rule.to_string(), about.id);
         }
-        assert_eq!(RULES.len(), Rule::ClusterWithoutWave as usize + 1);
+        assert_eq!(RULES.len(), Rule::Tenant as usize + 1);
         assert!(parse("image-tags").unwrap_err().contains("image-tag,"));
     }
 

@@ -244,6 +244,23 @@ fn rendered(
     })
 }
 
+/// The wave in which an object is applied, the namespace it gets, and the form in which it is sent.
+///
+/// # Errors
+/// Why an agent would not apply it, as a sentence.
+pub(crate) fn form(
+    object: &Object,
+    app_namespace: Option<&str>,
+    scopes: &Scopes,
+) -> Result<(order::Wave, String, Value), String> {
+    let annotations = object.value.pointer("/metadata/annotations").and_then(Value::as_object);
+    let wave = order::wave(annotations)?;
+    let is_namespaced = scopes.is_namespaced(object.group(), object.kind());
+    let namespace = applied::namespace(&object.value, is_namespaced, app_namespace).to_owned();
+    let value = applied::complete(object.value.clone(), &namespace)?;
+    Ok((wave, namespace, value))
+}
+
 /// What an agent makes of rendered objects: it gives them their namespace, and applies them in its order.
 pub(crate) fn prepare(
     objects: &[Object],
@@ -253,12 +270,10 @@ pub(crate) fn prepare(
     let mut ready = Vec::with_capacity(objects.len());
     let mut errors = Vec::new();
     for object in objects {
-        let is_namespaced = scopes.is_namespaced(object.group(), object.kind());
-        let namespace = applied::namespace(&object.value, is_namespaced, app_namespace).to_owned();
-        match applied::complete(object.value.clone(), &namespace) {
-            Ok(value) => {
-                let tier = order::tier(object.group(), object.kind());
-                let key = (tier, object.group(), object.kind(), namespace, object.name());
+        match form(object, app_namespace, scopes) {
+            Ok((wave, namespace, value)) => {
+                let rank = (wave, order::tier(object.group(), object.kind()));
+                let key = (rank, object.group(), object.kind(), namespace, object.name());
                 ready.push((key, Applied { value, place: object.place() }));
             }
             Err(message) => {

@@ -123,6 +123,19 @@ fn objects_come_in_the_order_of_an_agent_with_their_namespaces() {
 }
 
 #[test]
+fn waves_come_before_kinds() {
+    let mut late = object("ConfigMap", "v1", None, "late");
+    late.value["metadata"]["annotations"] = json!({"muster.dev/sync-wave": "1"});
+    let objects = [late.clone(), object("Deployment", "apps/v1", None, "web")];
+    let ready = prepare(&objects, None, &Scopes::default()).unwrap();
+    let kinds: Vec<_> = ready.iter().map(|applied| applied.value["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Deployment", "ConfigMap"]);
+    late.value["metadata"]["annotations"] = json!({"muster.dev/sync-wave": "last"});
+    let errors = prepare(&[late], None, &Scopes::default()).unwrap_err();
+    assert!(errors[0].message.contains("muster.dev/sync-wave"), "{errors:?}");
+}
+
+#[test]
 fn a_namespace_that_git_brings_is_not_made_again() {
     let brought = [object("Namespace", "v1", None, "shop"), object("ConfigMap", "v1", None, "a")];
     assert_eq!(prepare(&brought, Some("shop"), &Scopes::default()).unwrap().len(), 2);
