@@ -19,13 +19,13 @@ use std::rc::Rc;
 use muster_render::{Object, RenderError, Source};
 use muster_spec::{App, Fleet, Located};
 
-use crate::render::{self, Rendered, Renderer, Scopes};
+use crate::render::{self, Rendered, Renderer, Scopes, refusals};
 use crate::repository::Repository;
 use crate::source::Files;
 use finding::{At, Finding, Found, Mistake};
 use rule::{Rule, Severity};
 use rules::clusters::{self, Wanted};
-use rules::{documents, images, secrets, tenants};
+use rules::{documents, images, secrets};
 use schema::Schemas;
 
 /// What is asked for beside the repository.
@@ -285,8 +285,10 @@ impl<'l> Look<'l> {
         if let Some(fleet) = self.fleet.filter(|_| self.is_on(Rule::Tenant)) {
             for app in &group.apps {
                 let (Some(document), Ok(objects)) = (app.document, &*app.rendered) else { continue };
-                let refused = tenants::check(fleet, document, &app.path, objects, self.scopes);
-                all.extend(refused.into_iter().map(|(object, mistake)| (app.name(), object, mistake)));
+                for (object, message) in refusals(fleet, document, &app.path, objects, self.scopes) {
+                    let at = object.map_or_else(|| at_document(document), locate::object);
+                    all.push((app.name(), object, Mistake { at, rule: Rule::Tenant, message }));
+                }
             }
         }
         for (app, object, mistake) in all {
@@ -300,15 +302,16 @@ impl<'l> Look<'l> {
     }
 }
 
+fn at_document(app: &Located<App>) -> At {
+    At { file: app.file.clone(), line: app.line, column: app.column }
+}
+
 /// A problem of rendering. Where it is one of the whole directory, it stands where the app names it.
 fn of_rendering(error: &RenderError, users: &[User<'_>]) -> Mistake {
     let documents = users.iter().filter_map(|user| user.app.document);
     let document = documents.min_by_key(|app| app.value.name());
     let (at, message) = match document.filter(|_| error.line == 0) {
-        Some(app) => (
-            At { file: app.file.clone(), line: app.line, column: app.column },
-            format!("{}: {}", error.file, error.message),
-        ),
+        Some(app) => (at_document(app), format!("{}: {}", error.file, error.message)),
         None => {
             (At { file: error.file.clone(), line: error.line, column: error.column }, error.message.clone())
         }

@@ -9,6 +9,7 @@ mod mask;
 mod print;
 mod renderer;
 mod scope;
+mod tenancy;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 pub(crate) use print::{list, names, table, yaml};
 pub(crate) use renderer::{Rendered, Renderer};
 pub(crate) use scope::Scopes;
+pub(crate) use tenancy::refusals;
 
 use crate::definitions;
 use crate::failure::{Failure, nearest};
@@ -100,7 +102,7 @@ pub(crate) fn run(repository: &Repository, selection: &Selection) -> Result<Outc
             if selection.app.as_deref().is_some_and(|wanted| wanted != app.value.name().as_str()) {
                 continue;
             }
-            match rendered(app, cluster, &mut renderer, &scopes) {
+            match rendered(repository, app, cluster, &mut renderer, &scopes) {
                 Ok(objects) => outcome.apps.push(objects),
                 Err(errors) => {
                     for error in errors {
@@ -225,6 +227,7 @@ pub(crate) fn source(app: &Located<App>, cluster: &Cluster) -> Result<Source, Re
 }
 
 fn rendered(
+    repository: &Repository,
     app: &Located<App>,
     cluster: &Cluster,
     renderer: &mut Renderer<'_>,
@@ -236,12 +239,27 @@ fn rendered(
         Ok(objects) => objects,
         Err(errors) => return Err(errors.clone()),
     };
+    if let Some(fleet) = &repository.catalog.fleet {
+        let refused = refusals(fleet, app, &source.path, objects, scopes).into_iter();
+        let errors: Vec<_> = refused.map(|(object, message)| refused_at(app, object, message)).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+    }
     Ok(AppObjects {
         cluster: cluster.name().to_string(),
         app: app.value.name().to_string(),
         is_suspended: app.value.spec.sync.suspend != muster_spec::Suspend::No,
         objects: prepare(objects, app.value.spec.namespace.as_ref().map(|name| name.as_str()), scopes)?,
     })
+}
+
+fn refused_at(app: &Located<App>, object: Option<&Object>, message: String) -> RenderError {
+    let (file, line, column) = match object {
+        Some(object) => (&object.file, object.line, 0),
+        None => (&app.file, app.line, app.column),
+    };
+    RenderError { file: file.clone(), line, column, message }
 }
 
 /// The wave in which an object is applied, the namespace it gets, and the form in which it is sent.

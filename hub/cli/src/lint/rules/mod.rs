@@ -5,11 +5,9 @@
 //! secrets     files, whoever uses them
 //! images      each rendered object          schema   each rendered object, by its kind's schema
 //! clusters    all objects of a cluster: who claims what, which namespaces there are
-//! tenants     what each app may have, by the Fleet document
 //! ```
 
 pub(super) mod clusters;
 pub(super) mod documents;
 pub(super) mod images;
 pub(super) mod secrets;
-pub(super) mod tenants;
