@@ -40,7 +40,8 @@ pub(crate) fn document(
     let Some(tree) = raw::read(text, first_line, limits)? else {
         return Ok(None);
     };
-    let mut composer = Composer { tree: &tree, keys, limits, expanding: Vec::new(), alias_bytes: 0 };
+    let mut composer =
+        Composer { tree: &tree, keys, limits, in_flow: false, expanding: Vec::new(), alias_bytes: 0 };
     composer.node(tree.root, 1).map(Some)
 }
 
@@ -48,6 +49,8 @@ struct Composer<'t> {
     tree: &'t Tree,
     keys: Keys,
     limits: &'t Limits,
+    /// Whether brackets or braces are around what is read right now.
+    in_flow: bool,
     /// The aliases being copied right now, outermost first.
     expanding: Vec<usize>,
     alias_bytes: usize,
@@ -60,6 +63,14 @@ impl<'t> Composer<'t> {
 
     /// The node of an index, `depth` levels below the root.
     fn node(&mut self, index: usize, depth: usize) -> Result<Node, Error> {
+        let outside = self.in_flow;
+        self.in_flow |= self.raw(index).is_flow;
+        let node = self.node_here(index, depth)?;
+        self.in_flow = outside;
+        Ok(node)
+    }
+
+    fn node_here(&mut self, index: usize, depth: usize) -> Result<Node, Error> {
         let raw = self.raw(index);
         if depth > self.limits.depth_max {
             return Err(Error::new(raw.at, format!("nested deeper than {} levels", self.limits.depth_max)));
@@ -69,11 +80,15 @@ impl<'t> Composer<'t> {
             Content::Alias(target) => {
                 return self.expand(raw.at, *target, |composer| composer.node(*target, depth + 1));
             }
-            Content::Scalar { tag, plain, text } => {
+            Content::Scalar { tag, plain, folded, text } => {
                 let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
                 let value = value(resolved, raw.at, self.keys)?;
-                let written = Written::of(text, *plain || tag.is_some(), &value);
+                let written = match Written::of(text, *plain || tag.is_some(), &value) {
+                    Written::Empty if self.in_flow && tag.is_none() => Written::EmptyInFlow,
+                    Written::Quoted if *folded && !self.in_flow && tag.is_none() => Written::Folded,
+                    written => written,
+                };
                 return Ok(Node { at: raw.at, value, written });
             }
             Content::Sequence(items) => {
@@ -173,7 +188,7 @@ impl<'t> Composer<'t> {
             Content::Alias(target) => {
                 self.expand(raw.at, *target, |composer| composer.key(*target)).map(|(_, text)| (raw.at, text))
             }
-            Content::Scalar { tag, plain, text } => {
+            Content::Scalar { tag, plain, text, .. } => {
                 let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
                 if self.keys != Keys::AsKubectl && !matches!(resolved, scalar::Resolved::Text(_)) {

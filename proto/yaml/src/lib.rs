@@ -47,7 +47,7 @@ mod write;
 pub use compose::Keys;
 pub use node::{Entry, Mark, Node, Value, Written};
 pub use split::{Part, Syntax, kustomize_parts, parts};
-pub use write::to_yaml;
+pub use write::{folded_by_kustomize, to_yaml};
 
 /// The value of a plain scalar (one without quotes and tag) with this text.
 ///

@@ -42,10 +42,14 @@ pub enum Written {
     /// As JSON writes it, strings without quotes; and all that is no scalar.
     #[default]
     Plain,
-    /// In quotes or in a block (`|`, `>`).
+    /// In quotes or in a block (`|`).
     Quoted,
+    /// In a block whose lines are folded (`>`); not inside brackets or braces.
+    Folded,
     /// Not at all, which is null.
     Empty,
+    /// Not at all, inside brackets or braces.
+    EmptyInFlow,
     /// Without quotes, as this text, which JSON writes in another way: `0x10`, `1.0`, `~`.
     Text(String),
 }

@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     Alias(String),
     Anchor(String),
     Tag { handle: String, suffix: String },
-    Scalar { text: String, plain: bool },
+    Scalar { text: String, plain: bool, folded: bool },
 }
 
 /// A token that may turn out to be a key.

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::{
-    Keys,
+    Keys, Limits, Node, compose,
     scalar::{self, Resolved},
 };
+
+/// A key of more bytes needs a mark of its own to be told from text.
+const SIMPLE_KEY_MAX: usize = 1000;
 
 /// Writes a value as one YAML document, ending in a line break. Strings that any reader might take
 /// for something else are in double quotes; keys keep their order.
@@ -24,6 +27,57 @@ pub fn to_yaml(value: &Value) -> String {
     text
 }
 
+/// What a text becomes when Kustomize writes it folded (`>`) and it is read again. Kustomize puts one
+/// line break too many in front of a line that is more indented, as its writer looks at the first
+/// character of the whole text to tell whether the next line is.
+pub fn folded_by_kustomize(text: &str) -> String {
+    let unfit = |char: char| {
+        (char.is_control() && !matches!(char, '\n' | '\t' | '\u{85}'))
+            || char > '\u{FFFF}'
+            || char == '\u{FEFF}'
+    };
+    // Such texts are written in quotes.
+    if text.is_empty() || text.ends_with(' ') || text.contains(" \n") || text.contains(unfit) {
+        return text.to_owned();
+    }
+    let is_break = |char: char| matches!(char, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let is_blank = |char: char| matches!(char, ' ' | '\t');
+    let first = text.trim_start_matches(is_break).chars().next();
+    let first_is_text = first.is_some_and(|char| !is_blank(char));
+    let indented = text.starts_with(|char| char == ' ' || is_break(char));
+    let chomping = match text.strip_suffix(is_break) {
+        None => "-",
+        Some(rest) if rest.is_empty() || rest.ends_with(is_break) => "+",
+        Some(_) => "",
+    };
+    let mut written = format!("a: >{}{chomping}\n", if indented { "2" } else { "" });
+    let (mut at_break, mut behind_blank) = (true, true);
+    for char in text.chars() {
+        if is_break(char) {
+            if !at_break && !behind_blank && char == '\n' && first_is_text {
+                written.push('\n');
+            }
+            written.push(char);
+            at_break = true;
+            continue;
+        }
+        if at_break {
+            written.push_str("  ");
+            behind_blank = is_blank(char);
+        }
+        written.push(char);
+        at_break = false;
+    }
+    if chomping == "-" {
+        written.push('\n');
+    }
+    let read = compose::document(&written, 1, Keys::AsKustomize, &Limits::default());
+    match read.ok().flatten().as_ref().and_then(|node| node.get("a")).and_then(Node::as_str) {
+        Some(read) => read.to_owned(),
+        None => text.to_owned(),
+    }
+}
+
 fn indent(text: &mut String, level: usize) {
     text.extend(std::iter::repeat_n("  ", level));
 }
@@ -34,7 +88,13 @@ fn mapping(text: &mut String, fields: &serde_json::Map<String, Value>, level: us
         if position > 0 || text.is_empty() || text.ends_with('\n') {
             indent(text, level);
         }
+        let start = text.len();
         string(text, key);
+        if text.len() - start > SIMPLE_KEY_MAX {
+            text.insert_str(start, "? ");
+            text.push('\n');
+            indent(text, level);
+        }
         text.push(':');
         nested(text, value, level);
     }

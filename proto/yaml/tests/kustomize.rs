@@ -113,7 +113,8 @@ fn documents_end_where_kustomize_ends_them() {
 #[test]
 fn it_is_known_how_a_scalar_was_written() {
     let limits = Limits::default();
-    let text = "a: 1.10\nb: '1'\nc:\nd: ~\ne: null\nf: x\ng: 0x10\nh: 5\ni: |\n  x\nj: True\n";
+    let text =
+        "a: 1.10\nb: '1'\nc:\nd: ~\ne: null\nf: x\ng: 0x10\nh: 5\ni: |\n  x\nj: True\nk: >\n  x\nl: {m: }\n";
     let part = kustomize_parts(text.as_bytes(), &limits).remove(0).expect("one document");
     let node = part.read(Keys::AsKustomize, &limits).expect("YAML").expect("a mapping");
     let written = |key: &str| node.get(key).expect("is there").written.clone();
@@ -122,5 +123,25 @@ fn it_is_known_how_a_scalar_was_written() {
     }
     assert_eq!([written("b"), written("i")], [Written::Quoted, Written::Quoted]);
     assert_eq!(written("c"), Written::Empty);
+    assert_eq!(written("k"), Written::Folded);
+    let inside = node.get("l").and_then(|node| node.get("m")).expect("is there");
+    assert_eq!(inside.written, Written::EmptyInFlow);
     assert_eq!([written("e"), written("f"), written("h")], [Written::Plain, Written::Plain, Written::Plain]);
+}
+
+/// As `kubectl kustomize` prints them; see also tests/render/yaml/folded*.
+#[test]
+fn folded_texts_are_folded_once_more() {
+    for (text, expected) in [
+        ("a b\nc\n", "a b\nc\n"),
+        ("a\n  b\nc", "a\n\n  b\nc"),
+        ("a\n\tb\n", "a\n\n\tb\n"),
+        ("\na\n b\n", "\na\n\n b\n"),
+        (" a\n  b\n", " a\n  b\n"),
+        ("a\n\n", "a\n\n\n"),
+        ("a \n  b", "a \n  b"),
+        ("", ""),
+    ] {
+        assert_eq!(muster_yaml::folded_by_kustomize(text), expected, "{text:?}");
+    }
 }

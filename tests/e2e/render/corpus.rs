@@ -42,6 +42,11 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
+/// The repositories of all cases.
+pub(super) fn repositories() -> Vec<Files> {
+    cases().into_iter().map(|case| case.files).collect()
+}
+
 /// What was recorded for a case.
 fn recorded(case: &Case) -> Option<Outcome> {
     if let Ok(error) = fs::read_to_string(case.directory.join("expected-error.txt")) {

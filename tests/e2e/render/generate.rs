@@ -1,12 +1,15 @@
 //! Which repository belongs to a seed?
 //!
-//! A few bases, overlays over them, sometimes a component, each with a random choice of the
-//! kustomization's fields. Names come from a small set, so that they meet: patches find targets,
-//! references find what they name, and now and then something clashes.
+//! A few bases, overlays over them, sometimes a component and sometimes a diamond, each with a random
+//! choice of the kustomization's fields. Names come from a small set, so that they meet: patches find
+//! targets, references find what they name, and now and then something clashes.
 
-use std::fmt::Write as _;
+mod objects;
+mod patches;
 
 use fastrand::Rng;
+
+use objects::{KINDS, api_version};
 
 use super::outcome::Files;
 
@@ -20,12 +23,13 @@ pub(super) fn repository(seed: u64) -> Files {
     let mut random = Rng::with_seed(seed);
     let mut files = Files::new();
     let side = random.bool();
+    let diamond = side && random.u8(..3) == 0;
     for layer in LAYERS {
         if layer == "side" && !side {
             continue;
         }
         Layer { name: layer, random: &mut random, files: &mut files, text: String::new(), pool: Vec::new() }
-            .write(side);
+            .write(side, diamond);
     }
     files
 }
@@ -57,32 +61,37 @@ impl Layer<'_> {
         self.files.insert(format!("{}/{name}", self.name), text.into_bytes());
     }
 
-    fn write(mut self, side: bool) {
-        self.resources(side);
-        self.names();
+    fn write(mut self, side: bool, diamond: bool) {
+        self.resources(side, diamond);
+        self.names(diamond);
         self.metadata();
         self.images_and_replicas();
-        self.generators();
+        self.generators(diamond);
         self.patches();
         self.replacements();
         self.transformers();
         self.configurations();
-        self.vars();
+        self.vars(diamond);
         if self.one_in(6) {
-            let order = self.pick(&["legacy", "fifo"]);
+            let order = self.pick(&[
+                "legacy",
+                "fifo",
+                "legacy, legacySortOptions: {orderFirst: [Service, Thing], orderLast: [ConfigMap]}",
+            ]);
             self.line(&format!("sortOptions: {{order: {order}}}"));
         }
-        if self.name == "overlay" && self.one_in(5) {
+        if self.name == "overlay" && self.one_in(3) {
             self.component();
         }
         let text = std::mem::take(&mut self.text);
         self.file("kustomization.yaml", text);
     }
 
-    fn resources(&mut self, side: bool) {
+    fn resources(&mut self, side: bool, diamond: bool) {
         self.line("resources:");
         match self.name {
             "mid" => self.line("- ../base"),
+            "side" if diamond => self.line("- ../base"),
             "overlay" if side => self.line("- ../mid\n- ../side"),
             "overlay" => self.line("- ../mid"),
             _ => {}
@@ -104,11 +113,21 @@ impl Layer<'_> {
             text.push_str(&self.object(kind, &own));
             self.pool.push((kind, own));
         }
+        let text = match self.random.u8(..12) {
+            0 => text.replace('\n', "\r\n"),
+            1 => format!("# a comment\n---\n{text}---\n# nothing\n---\n"),
+            2 => format!("\u{FEFF}{text}"),
+            3 => in_list(&text),
+            _ => text,
+        };
         self.file("all.yaml", text);
         self.line("- all.yaml");
     }
 
-    fn names(&mut self) {
+    fn names(&mut self, diamond: bool) {
+        if diamond && self.name == "side" {
+            return self.line("namePrefix: side-\nnameSuffix: -s");
+        }
         if self.one_in(2) {
             let line = format!("namePrefix: {}-", self.pick(&["a", "dev", "x"]));
             self.line(&line);
@@ -130,18 +149,32 @@ impl Layer<'_> {
             self.line(&line);
         }
         if self.one_in(3) {
-            let line = format!("commonAnnotations: {{owner: {}}}", self.name);
+            let more = self.pick(&["", ", num: \"7\"", ", a: \"true\"", ", long: \"two\\nlines\""]);
+            let line = format!("commonAnnotations: {{owner: {}{more}}}", self.name);
             self.line(&line);
         }
         if self.one_in(3) {
             let (selectors, templates) = (self.random.bool(), self.random.bool());
-            let pairs = self.pick(&["tier: t", "app: new", "\"n\": \"2\""]);
+            let pairs = self.pick(&["tier: t", "app: new", "num: \"2\""]);
             self.line(&format!(
                 "labels:\n- pairs: {{{pairs}}}\n  includeSelectors: {selectors}\n  includeTemplates: {templates}"
             ));
+            if self.one_in(3) {
+                let field = self.pick(&[
+                    "{path: spec/template/metadata/labels, create: true, kind: Deployment}",
+                    "{path: spec/map, create: false, kind: Thing}",
+                    "{path: spec/jobTemplate/spec/template/metadata/labels, create: true, kind: CronJob}",
+                ]);
+                self.line(&format!("- pairs: {{more: m}}\n  fields: [{field}]"));
+            }
         }
         if self.one_in(8) {
-            let option = self.pick(&["managedByLabel", "originAnnotations"]);
+            let option = self.pick(&[
+                "managedByLabel",
+                "originAnnotations",
+                "transformerAnnotations",
+                "managedByLabel, originAnnotations, transformerAnnotations",
+            ]);
             self.line(&format!("buildMetadata: [{option}]"));
         }
     }
@@ -153,8 +186,12 @@ impl Layer<'_> {
                 "newName: example.org/nginx",
                 "digest: \"sha256:ab\"",
                 "newName: b, newTag: \"1\"",
+                "tagSuffix: -x",
+                "newTag: v1, digest: \"sha256:cd\"",
+                "newName: \"\"",
             ]);
-            let image = self.pick(&["nginx", "redis", "example.org/nginx"]);
+            let image =
+                self.pick(&["nginx", "redis", "example.org/nginx", "example.org:5000/a/nginx", "n.inx"]);
             self.line(&format!("images:\n- {{name: {image}, {change}}}"));
         }
         let scalable = self.pool.iter().find(|(kind, _)| matches!(*kind, "Deployment" | "StatefulSet"));
@@ -166,7 +203,7 @@ impl Layer<'_> {
         }
     }
 
-    fn generators(&mut self) {
+    fn generators(&mut self, diamond: bool) {
         for (field, name) in [("configMapGenerator", "gen"), ("secretGenerator", "sec")] {
             let is_base = self.name == "base";
             if !is_base && self.random.bool() {
@@ -175,9 +212,9 @@ impl Layer<'_> {
             self.line(&format!("{field}:"));
             let literal = format!("k{}={}", self.random.u8(..3), self.pick(&["1", "true", "x y", "a=b"]));
             match self.name {
-                "base" | "side" => {
-                    self.line(&format!("- name: {name}{}", if is_base { "" } else { "-side" }));
-                }
+                "base" => self.line(&format!("- name: {name}")),
+                // In a diamond there are two of the base's.
+                layer if diamond || layer == "side" => self.line(&format!("- name: {name}-{layer}")),
                 _ => {
                     let behavior = self.pick(&["merge", "merge", "replace"]);
                     self.line(&format!("- name: {name}\n  behavior: {behavior}"));
@@ -186,120 +223,78 @@ impl Layer<'_> {
             self.line(&format!("  literals: [\"{literal}\"]"));
             if self.one_in(3) {
                 self.line("  files: [data.txt]");
-                self.file("data.txt", "some text\nof two lines\n".to_owned());
+                let text = self.pick(&[
+                    "some text\nof two lines\n",
+                    "no end",
+                    "  led by spaces\n",
+                    "a: b # c\n",
+                    "\u{e9}\n",
+                ]);
+                self.file("data.txt", text.to_owned());
+            }
+            if self.one_in(5) {
+                let source = self.pick(&["files: [other=bin.dat]", "envs: [some.env]", "env: some.env"]);
+                let source =
+                    if self.text.ends_with("files: [data.txt]\n") { "envs: [some.env]" } else { source };
+                self.line(&format!("  {source}"));
+                self.file("some.env", "# comment\nE=1\n\nF=a b=c\r\nG=\n".to_owned());
+                self.files.insert(format!("{}/bin.dat", self.name), vec![0xFF, 0, 7, 0xC3]);
             }
             if self.one_in(4) {
                 let hash = self.random.bool();
-                self.line(&format!("  options: {{disableNameSuffixHash: {hash}, labels: {{gen: y1}}}}"));
+                let more = self.pick(&["", ", immutable: true", ", annotations: {g: \"1\"}"]);
+                self.line(&format!(
+                    "  options: {{disableNameSuffixHash: {hash}, labels: {{gen: y1}}{more}}}"
+                ));
+            }
+            if name == "sec" && self.one_in(4) {
+                self.line("  type: kubernetes.io/tls");
+            }
+            if self.one_in(80) {
+                self.line("  namespace: own");
             }
         }
-    }
-
-    fn patches(&mut self) {
-        let count = self.random.usize(..3);
-        if count == 0 {
-            return;
+        if self.one_in(8) {
+            let options = self.pick(&[
+                "disableNameSuffixHash: true",
+                "labels: {all: a}",
+                "annotations: {x: \"2\"}, immutable: true",
+            ]);
+            self.line(&format!("generatorOptions: {{{options}}}"));
         }
-        self.line("patches:");
-        for _ in 0..count {
-            if self.random.bool() {
-                self.merge_patch();
-            } else {
-                self.json_patch();
-            }
-        }
-    }
-
-    fn merge_patch(&mut self) {
-        let position = self.random.usize(..self.pool.len());
-        let (kind, name) = self.pool[position].clone();
-        let body = match kind {
-            "Deployment" | "StatefulSet" => self.pick(&[
-                "spec: {replicas: 7}",
-                "spec: {template: {spec: {containers: [{name: main, image: redis}, {name: new, image: nginx}]}}}",
-                "spec: {template: {spec: {containers: [{name: main, env: [{name: A, value: \"9\"}, {name: Z, value: z}], ports: [{containerPort: 80, name: p}]}]}}}",
-                "spec: {template: {spec: {containers: [{name: main, $patch: delete}]}}}",
-                "spec: {template: {spec: {volumes: [{name: v, emptyDir: {}, configMap: null}]}}}",
-                "spec: {template: {metadata: {annotations: {a: b}}, spec: {nodeSelector: null}}}",
-                "metadata: {labels: {l: m}, finalizers: [f]}",
-                "spec: {template: {metadata: {labels: {app: patched}}}}",
-                "spec: {template: {spec: {containers: [{name: main, image: null, env: [{name: B, value: b, valueFrom: null}]}], initContainers: [{name: i, image: nginx}]}}}",
-                "spec: {template: {spec: {volumes: [{name: v, secret: {secretName: sec}, configMap: null}, {name: new, emptyDir: {}}]}}}",
-                "spec: {selector: {$patch: replace, matchLabels: {p: q}}}",
-            ]),
-            "Service" => self.pick(&[
-                "spec: {type: NodePort}",
-                "spec: {ports: [{port: 443, name: tls}]}",
-                "spec: {ports: [{port: 80, protocol: TCP, nodePort: 30080}]}",
-                "spec: {selector: {extra: y1}}",
-            ]),
-            "ConfigMap" => self.pick(&["data: {a: \"5\", new: x}", "data: {a: 7}", "data: null", "data: {a: null}"]),
-            _ => self.pick(&["metadata: {annotations: {patched: \"1\"}}", "spec: {list: [3], map: {b: null, c: 4}}"]),
-        };
-        let api_version = api_version(kind);
-        let metadata = if body.starts_with("metadata") {
-            body.replacen("metadata: {", &format!("metadata: {{name: {name}, "), 1)
-        } else {
-            format!("metadata: {{name: {name}}}\n    {body}")
-        };
-        let target = if self.one_in(4) { format!("\n  target: {{kind: {kind}}}") } else { String::new() };
-        self.line(&format!(
-            "- patch: |\n    apiVersion: {api_version}\n    kind: {kind}\n    {metadata}{target}"
-        ));
-    }
-
-    fn json_patch(&mut self) {
-        let kind =
-            self.pick(&["Deployment", "ConfigMap", "Service", ".*Set", "Thing", "(Deployment|StatefulSet)"]);
-        let name =
-            self.pick(&["", "", "", ", name: \"web.*\"", ", namespace: prod", ", labelSelector: \"team\""]);
-        let operation = self.pick(&[
-            "{op: add, path: /metadata/annotations, value: {j: p}}",
-            "{op: add, path: /spec, value: {x: 1}}",
-            "{op: replace, path: /metadata/name, value: renamed}",
-            "{op: add, path: /metadata/labels, value: {q: \"1\"}}",
-            "{op: remove, path: /apiVersionX}",
-        ]);
-        if operation.contains("remove") && !self.one_in(5) {
-            return self.merge_patch();
-        }
-        self.line(&format!("- target: {{kind: \"{kind}\"{name}}}\n  patch: |\n    - {operation}"));
-    }
-
-    fn replacements(&mut self) {
-        let Some((_, source)) = self.pool.iter().find(|(kind, _)| *kind == "Service").cloned() else {
-            return;
-        };
-        if self.one_in(2) {
-            return;
-        }
-        let (field, options) = self
-            .pick(&["metadata.name|create: true", "spec.ports.0.port|create: true"])
-            .split_once('|')
-            .expect("it has one");
-        let target = self.pick(&["Deployment", "ConfigMap", "StatefulSet"]);
-        let path = self.pick(&["metadata.annotations.from", "metadata.labels.from"]);
-        self.line(&format!(
-            "replacements:\n- source: {{kind: Service, name: {source}, fieldPath: {field}}}\n  targets:\n  \
-             - select: {{kind: {target}}}\n    fieldPaths: [{path}]\n    options: {{{options}}}"
-        ));
     }
 
     fn transformers(&mut self) {
-        if !self.one_in(5) {
-            return;
+        if self.one_in(4) {
+            let text = self.pick(&TRANSFORMERS);
+            match self.random.u8(..3) {
+                0 => {
+                    let text = format!("apiVersion: builtin\n{text}");
+                    let text = text.lines().fold(String::new(), |text, line| text + "\n  " + line);
+                    self.line(&format!("transformers:\n- |-{text}"));
+                }
+                1 => {
+                    self.line("transformers: [transformers]");
+                    self.file("transformers/kustomization.yaml", "resources: [t.yaml]\n".to_owned());
+                    self.file("transformers/t.yaml", format!("apiVersion: builtin\n{text}"));
+                }
+                _ => {
+                    self.line("transformers: [transformer.yaml]");
+                    self.file("transformer.yaml", format!("apiVersion: builtin\n{text}"));
+                }
+            }
         }
-        let text = self.pick(&[
-            "kind: PrefixTransformer\nmetadata: {name: x}\nprefix: t-\nfieldSpecs: [{path: metadata/name}]\n",
-            "kind: SuffixTransformer\nmetadata: {name: x}\nsuffix: -t\nfieldSpecs: [{path: metadata/name, kind: Service}]\n",
-            "kind: LabelTransformer\nmetadata: {name: x}\nlabels: {t: l}\nfieldSpecs: [{path: metadata/labels, create: true}]\n",
-            "kind: AnnotationsTransformer\nmetadata: {name: x}\nannotations: {t: a}\nfieldSpecs: [{path: metadata/annotations, create: true}, {path: spec/template/metadata/annotations, create: true, kind: Deployment}]\n",
-            "kind: NamespaceTransformer\nmetadata: {name: x, namespace: tns}\nunsetOnly: true\n",
-            "kind: ImageTagTransformer\nmetadata: {name: x}\nimageTag: {name: nginx, newTag: t}\n",
-            "kind: PatchTransformer\nmetadata: {name: x}\ntarget: {kind: ConfigMap}\npatch: '[{\"op\": \"add\", \"path\": \"/data\", \"value\": {\"t\": \"1\"}}]'\n",
-        ]);
-        self.line("transformers: [transformer.yaml]");
-        self.file("transformer.yaml", format!("apiVersion: builtin\n{text}"));
+        if self.one_in(12) {
+            let kind = self.pick(&["ConfigMap", "Secret"]);
+            let name = format!("plugin-{}", self.name);
+            self.line("generators: [generator.yaml]");
+            self.file(
+                "generator.yaml",
+                format!(
+                    "apiVersion: builtin\nkind: {kind}Generator\nmetadata: {{name: {name}}}\nliterals: [a=b, c=1]\n"
+                ),
+            );
+        }
     }
 
     fn configurations(&mut self) {
@@ -312,12 +307,20 @@ impl Layer<'_> {
             "commonLabels:\n- {path: spec/map, kind: Thing}\n",
             "images:\n- {path: spec/ref, kind: Thing}\n",
             "commonAnnotations:\n- {path: spec/notes, kind: Thing, create: true}\n",
+            "nameSuffix:\n- {path: spec/map/a, kind: Thing}\n",
+            "namespace:\n- {path: spec/ns, kind: Thing, create: true}\n",
+            "replicas:\n- {path: spec/size, kind: Thing, create: true}\n",
+            "varReference:\n- {path: spec/deep, kind: Thing}\n- {path: data, kind: ConfigMap}\n",
+            "nameReference:\n- kind: Thing\n  fieldSpecs: [{path: data/a, kind: ConfigMap}, {path: spec/issuerRef/name, kind: Certificate}]\n",
         ]);
         self.line("configurations: [config.yaml]");
         self.file("config.yaml", text.to_owned());
     }
 
-    fn vars(&mut self) {
+    fn vars(&mut self, diamond: bool) {
+        if diamond {
+            return;
+        }
         let Some((kind, name)) = self.pool.first().cloned() else { return };
         if !self.one_in(6) {
             return;
@@ -331,6 +334,11 @@ impl Layer<'_> {
     fn component(&mut self) {
         self.line("components: [../component]");
         let text = self.pick(&[
+            "resources: [thing.yaml]\nnamePrefix: k-\n",
+            "configMapGenerator:\n- {name: of-component, literals: [x=y]}\n",
+            "patches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"add\", \"path\": \"/metadata/labels\", \"value\": {\"k\": \"c\"}}]'\n",
+            "labels:\n- {pairs: {kc: d}, includeTemplates: true}\n",
+            "replacements:\n- source: {kind: Thing, name: of-component, fieldPath: spec.v}\n  targets:\n  - {select: {kind: Deployment}, fieldPaths: [metadata.annotations.v], options: {create: true}}\nresources: [thing.yaml]\n",
             "nameSuffix: -c\n",
             "commonLabels: {c: d}\n",
             "images: [{name: nginx, newTag: c}]\n",
@@ -338,117 +346,40 @@ impl Layer<'_> {
         ]);
         let text = format!("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n{text}");
         self.files.insert("component/kustomization.yaml".to_owned(), text.into_bytes());
-    }
-
-    fn object(&mut self, kind: &'static str, name: &str) -> String {
-        let mut text =
-            format!("apiVersion: {}\nkind: {kind}\nmetadata:\n  name: {name}\n", api_version(kind));
-        if !CLUSTER_KINDS.contains(&kind) && self.one_in(8) {
-            text.push_str("  namespace: own\n");
-        }
-        if self.one_in(4) {
-            text.push_str("  labels: {app: old, tier: \"2\"}\n");
-        }
-        let other = self.pick(&NAMES);
-        match kind {
-            "Deployment" | "StatefulSet" => self.workload(&mut text, other),
-            "Service" => {
-                let port = self.pick(&[
-                    "{port: 80}",
-                    "{port: 80, targetPort: web, protocol: TCP}",
-                    "{port: 53, protocol: UDP, name: dns}",
-                ]);
-                let _ = writeln!(text, "spec:\n  selector: {{app: {other}}}\n  ports: [{port}]");
-            }
-            "ConfigMap" => {
-                let value = self.pick(&["x", "\"5\"", "|\n    a\n    b", "'true'", "1.0"]);
-                let _ = writeln!(text, "data:\n  a: {value}\n  z: end");
-            }
-            "Ingress" => {
-                let _ = writeln!(
-                    text,
-                    "spec:\n  rules: [{{http: {{paths: [{{path: /, backend: {{service: {{name: {other}}}}}}}]}}}}]"
-                );
-            }
-            "HorizontalPodAutoscaler" => {
-                let _ = writeln!(
-                    text,
-                    "spec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {other}}}"
-                );
-            }
-            "ClusterRoleBinding" | "RoleBinding" => {
-                let role = if self.random.bool() { "Role" } else { "ClusterRole" };
-                let account = self.pick(&["default", "web", "api"]);
-                let _ = writeln!(
-                    text,
-                    "roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role}, name: {other}}}"
-                );
-                let _ =
-                    writeln!(text, "subjects: [{{kind: ServiceAccount, name: {account}, namespace: prod}}]");
-            }
-            "Thing" => text.push_str("spec:\n  list: [1, 2]\n  map: {a: 1, b: 2}\n  ref: conf\n  empty:\n"),
-            _ => {}
-        }
-        text
-    }
-
-    fn workload(&mut self, text: &mut String, other: &str) {
-        let image = self.pick(&["nginx", "nginx:1.25", "redis:7", "example.org/nginx@sha256:cd"]);
-        let _ = writeln!(text, "spec:\n  selector: {{matchLabels: {{app: {other}}}}}");
-        if self.random.bool() {
-            text.push_str("  replicas: 1\n");
-        }
-        text.push_str("  template:\n    metadata: {labels: {app: x}}\n    spec:\n");
-        if self.one_in(3) {
-            let _ = writeln!(text, "      serviceAccountName: {other}");
-        }
-        let _ = writeln!(text, "      containers:\n      - name: main\n        image: {image}");
-        if self.random.bool() {
-            text.push_str("        env: [{name: A, value: \"1\"}, {name: B, valueFrom: {configMapKeyRef: {name: conf, key: a}}}]\n");
-        }
-        if self.random.bool() {
-            text.push_str("        envFrom: [{configMapRef: {name: gen}}, {secretRef: {name: sec}}]\n");
-        }
-        if self.one_in(4) {
-            text.push_str("        args: [\"--x=$(BASE)\", $(OVERLAY), $(MID)/y]\n");
-        }
-        if self.one_in(3) {
-            text.push_str("        ports: [{containerPort: 80}]\n");
-        }
-        if self.one_in(3) {
-            let _ = writeln!(
-                text,
-                "      volumes: [{{name: v, configMap: {{name: {other}}}}}, {{name: s, secret: {{secretName: sec}}}}]"
-            );
-        }
+        let thing = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: of-component}\nspec: {v: 1}\n";
+        self.files.insert("component/thing.yaml".to_owned(), thing.into());
     }
 }
 
-const KINDS: [&str; 13] = [
-    "Deployment",
-    "Deployment",
-    "StatefulSet",
-    "Service",
-    "Service",
-    "ConfigMap",
-    "ServiceAccount",
-    "Ingress",
-    "HorizontalPodAutoscaler",
-    "ClusterRole",
-    "RoleBinding",
-    "ClusterRoleBinding",
-    "Thing",
+/// Objects that are transformers, without their `apiVersion`.
+const TRANSFORMERS: [&str; 16] = [
+    "kind: PrefixTransformer\nmetadata: {name: x}\nprefix: t-\nfieldSpecs: [{path: metadata/name}]\n",
+    "kind: SuffixTransformer\nmetadata: {name: x}\nsuffix: -t\nfieldSpecs: [{path: metadata/name, kind: Service}]\n",
+    "kind: LabelTransformer\nmetadata: {name: x}\nlabels: {t: l}\nfieldSpecs: [{path: metadata/labels, create: true}]\n",
+    "kind: LabelTransformer\nmetadata: {name: x}\nlabels: {t: 1, u: true}\nfieldSpecs: [{path: spec/map, kind: Thing}]\n",
+    "kind: AnnotationsTransformer\nmetadata: {name: x}\nannotations: {t: a}\nfieldSpecs: [{path: metadata/annotations, create: true}, {path: spec/template/metadata/annotations, create: true, kind: Deployment}]\n",
+    "kind: NamespaceTransformer\nmetadata: {name: x, namespace: tns}\nunsetOnly: true\n",
+    "kind: NamespaceTransformer\nmetadata: {name: x, namespace: tns}\nsetRoleBindingSubjects: allServiceAccounts\nfieldSpecs: [{path: metadata/namespace, create: true}]\n",
+    "kind: NamespaceTransformer\nmetadata: {name: x, namespace: tns}\nsetRoleBindingSubjects: none\n",
+    "kind: ImageTagTransformer\nmetadata: {name: x}\nimageTag: {name: nginx, newTag: t}\n",
+    "kind: ImageTagTransformer\nmetadata: {name: x}\nimageTag: {name: conf, newTag: t}\nfieldSpecs: [{path: spec/ref, kind: Thing}]\n",
+    "kind: ReplicaCountTransformer\nmetadata: {name: x}\nreplica: {name: gen, count: 9}\nfieldSpecs: [{path: data/size, create: true, kind: ConfigMap}]\n",
+    "kind: PatchTransformer\nmetadata: {name: x}\ntarget: {kind: ConfigMap}\npatch: '[{\"op\": \"add\", \"path\": \"/data\", \"value\": {\"t\": \"1\"}}]'\n",
+    "kind: PatchTransformer\nmetadata: {name: x}\ntarget: {kind: Thing}\npatch: |-\n  kind: Thing\n  metadata: {name: any}\n  spec: {map: {b: null, q: 1}}\n",
+    "kind: HashTransformer\nmetadata: {name: x}\n",
+    "kind: ValueAddTransformer\nmetadata: {name: x}\nvalue: added\ntargets:\n- {fieldPath: metadata/annotations/added, selector: {kind: Service}}\n",
+    "kind: ReplacementTransformer\nmetadata: {name: x}\nreplacements:\n- source: {kind: ConfigMap, name: gen, fieldPath: metadata.name}\n  targets: [{select: {kind: Thing}, fieldPaths: [spec.ref]}]\n",
 ];
 
-const CLUSTER_KINDS: [&str; 2] = ["ClusterRole", "ClusterRoleBinding"];
-
-fn api_version(kind: &str) -> &'static str {
-    match kind {
-        "Deployment" | "StatefulSet" => "apps/v1",
-        "Ingress" => "networking.k8s.io/v1",
-        "HorizontalPodAutoscaler" => "autoscaling/v2",
-        "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => "rbac.authorization.k8s.io/v1",
-        "Thing" => "example.org/v1",
-        _ => "v1",
+/// The objects of a text as one object of kind List.
+fn in_list(text: &str) -> String {
+    let mut list = "apiVersion: v1\nkind: List\nitems:\n".to_owned();
+    for document in text.split("---\n") {
+        for (number, line) in document.lines().enumerate() {
+            list.push_str(if number == 0 { "- " } else { "  " });
+            list.push_str(line);
+            list.push('\n');
+        }
     }
+    list
 }

@@ -12,7 +12,9 @@
 //! kubectl says of it. `random` does the same with repositories nobody wrote.
 
 mod corpus;
+mod fuzz;
 mod generate;
 mod kubectl;
+mod mutate;
 mod outcome;
 mod random;

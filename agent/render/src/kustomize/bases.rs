@@ -31,6 +31,8 @@ pub(crate) struct Base {
     depth: usize,
     /// The directories of all of them.
     roots: Vec<String>,
+    /// Whether the schema was looked into.
+    uses_schema: bool,
 }
 
 impl Base {
@@ -65,6 +67,7 @@ impl Builder<'_> {
             return Ok(base.built.clone());
         }
         let since = session.mark();
+        let (uses, named) = (self.openapi.uses(), self.openapi.named());
         let outer = std::mem::take(&mut self.taken);
         self.taken.deepest = here.chain.len();
         (self.taken.kustomizations, self.taken.objects) = (outer.kustomizations, outer.objects);
@@ -78,11 +81,13 @@ impl Builder<'_> {
             objects: inner.objects - self.taken.objects,
             depth: inner.deepest - here.chain.len(),
             roots: inner.roots,
+            uses_schema: self.openapi.uses() > uses,
         })?;
         let fits = self.take(here, &base);
         debug_assert!(fits, "what was built within the limits is within them");
         let base = Arc::new(base);
-        if self.is_plain() {
+        // One that names a schema changes the rest of the build, or would have, had none been named before.
+        if self.is_plain() && self.openapi.named() == named {
             session.keep(key, since, Made::Base(base.clone()));
         }
         Ok(base.built.clone())
@@ -125,6 +130,9 @@ impl Builder<'_> {
             (taken.kustomizations, taken.objects) = (kustomizations, objects);
             taken.deepest = taken.deepest.max(deepest);
             taken.roots.extend(base.roots.iter().cloned());
+            if base.uses_schema {
+                self.openapi.note_used();
+            }
         }
         fits
     }

@@ -6,8 +6,9 @@
 //! once, at the end: name hashes -> references -> vars put in place -> order
 //! ```
 
+use std::cell::OnceCell;
+
 use muster_yaml::Mark;
-use serde_json::Value;
 
 use super::{
     bases::Taken,
@@ -16,7 +17,8 @@ use super::{
     finish::finish,
     generate::{generate, merge_options},
     identity::Kinds,
-    kustomization::{BUILT_IN_VERSION, Kustomization},
+    kustomization::Kustomization,
+    openapi::OpenApi,
     plan::{self, Sources},
     references,
     resmap::ResMap,
@@ -25,7 +27,7 @@ use super::{
     tree::{Tree, is_below, shown},
     vars::Vars,
 };
-use crate::{Limits, Object, RenderError, patch::Schema};
+use crate::{Limits, Object, RenderError};
 
 /// A transformer and where it was asked for.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ impl Here<'_> {
 pub(super) struct Builder<'f> {
     pub(super) tree: Tree<'f>,
     pub(super) limits: &'f Limits,
+    pub(super) openapi: OpenApi<'f>,
+    /// What `openapi` knows now.
     pub(super) kinds: Kinds<'f>,
     /// What `buildMetadata` of the first kustomization says.
     pub(super) metadata: Vec<String>,
@@ -78,13 +82,16 @@ pub(super) struct Builder<'f> {
 /// Builds the kustomization in a directory.
 pub(crate) fn build(tree: Tree<'_>, root: &str, limits: &Limits) -> Result<Vec<Object>, RenderError> {
     let kustomization = find(tree, root, limits)?;
-    let custom = openapi(tree, root, &kustomization, limits)?;
-    let kinds = Kinds { schema: custom.as_ref().unwrap_or_else(|| Schema::built_in()) };
+    let schema = OnceCell::new();
+    let mut openapi = OpenApi::new(&schema);
+    openapi.read(tree, root, &kustomization, limits)?;
     let metadata = kustomization.build_metadata.clone();
-    let mut builder = Builder { tree, limits, kinds, metadata, taken: Taken::default() };
+    let kinds = openapi.kinds();
+    let mut builder = Builder { tree, limits, openapi, kinds, metadata, taken: Taken::default() };
     let chain = [root.to_owned()];
     let here = Here { kustomization: &kustomization, root, chain: &chain, origin: "" };
     let mut built = builder.accumulate(here, Built::default())?;
+    let kinds = builder.kinds;
     let fail = |message: String| here.fail::<()>("resources", message).err();
     hashes(&mut built.map, kinds);
     let fixed = references::fix(&mut built.map, &built.specs.name_references, kinds)
@@ -110,30 +117,6 @@ fn find(tree: Tree<'_>, root: &str, limits: &Limits) -> Result<Kustomization, Re
             format!("Found multiple kustomization files under: {}", shown(root)),
         )),
     }
-}
-
-/// The schema that `openapi` names.
-fn openapi(
-    tree: Tree<'_>,
-    root: &str,
-    kustomization: &Kustomization,
-    limits: &Limits,
-) -> Result<Option<Schema>, RenderError> {
-    if !kustomization.names_schema() {
-        return Ok(None);
-    }
-    let mark = kustomization.mark("openapi");
-    let fail = |message: String| RenderError::at(&kustomization.file, mark, message);
-    let Some(path) = kustomization.openapi.get("path") else {
-        return Err(fail(format!(
-            "openapi: the only version there is is {BUILT_IN_VERSION}; name a file under path"
-        )));
-    };
-    let (name, bytes) = tree.load(root, path).map_err(fail)?;
-    let node = super::kustomization::first_document(bytes, limits);
-    let node = node.map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
-    let document = node.map(muster_yaml::Node::into_json).unwrap_or(Value::Null);
-    Schema::from_openapi(&document).map(Some).map_err(|error| RenderError::at_file(name, error.to_string()))
 }
 
 impl Builder<'_> {
@@ -191,6 +174,7 @@ impl Builder<'_> {
                         .manifest(name, bytes)
                         .map_err(|problem| RenderError::at(name, problem.at, problem.message))?;
                     self.count(here, resources.len())?;
+                    self.openapi.note(&resources);
                     if !self.metadata.is_empty() {
                         let origin = format!("path: {}\n", join(here.origin, path));
                         resources.iter_mut().for_each(|resource| resource.origin = Some(origin.clone()));
@@ -236,10 +220,8 @@ impl Builder<'_> {
             return here.fail(field, message);
         }
         let kustomization = find(self.tree, &root, self.limits)?;
-        if kustomization.names_schema() {
-            let message = "openapi is only supported in the kustomization that is built, not in its bases";
-            return Err(RenderError::at(&kustomization.file, kustomization.mark("openapi"), message));
-        }
+        self.openapi.read(self.tree, &root, &kustomization, self.limits)?;
+        self.kinds = self.openapi.kinds();
         if is_component != kustomization.is_component {
             let message = if is_component {
                 format!("expected kind 'Component' for path '{root}' but got 'Kustomization'")
@@ -338,8 +320,16 @@ impl Builder<'_> {
         Some(format!("configuredIn: {path}\nconfiguredBy:\n  apiVersion: builtin\n  kind: {kind}\n"))
     }
 
-    pub(super) fn run(&self, here: Here<'_>, steps: &[Step], built: &mut Built) -> Result<(), RenderError> {
+    pub(super) fn run(
+        &mut self,
+        here: Here<'_>,
+        steps: &[Step],
+        built: &mut Built,
+    ) -> Result<(), RenderError> {
         for step in steps {
+            if step.transformer.merges() {
+                self.openapi.note_used();
+            }
             step.transformer
                 .run(&mut built.map, self.kinds)
                 .map_err(|message| RenderError::at(&here.kustomization.file, step.at, message))?;

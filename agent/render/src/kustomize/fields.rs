@@ -137,11 +137,14 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The string that a node is. A number is not one, not even where a string is meant.
+/// The string that a node is. A number is not one, not even where a string is meant, unless the node is
+/// one of [`node_of`].
 pub(crate) fn string(node: &Node, path: &str) -> Found<String> {
     match &node.value {
         Value::String(text) => Ok(text.clone()),
         Value::Null => Ok(String::new()),
+        Value::Number(number) if node.at.column == 0 => Ok(number.to_string()),
+        Value::Bool(value) if node.at.column == 0 => Ok(value.to_string()),
         _ => problem(node.at, format!("{path} must be a string, found {}; put it in quotes", node.kind())),
     }
 }

@@ -91,7 +91,8 @@ fn object(mut resource: Resource, metadata: &[String]) -> Result<Object, RenderE
     if resource.value.get("metadata").is_some_and(Value::is_object) {
         resource.set_texts("annotations", annotations);
     }
-    let Resource { value, file, line, .. } = resource;
+    let Resource { mut value, spelling, file, line, .. } = resource;
+    spelling.settle(&mut value);
     let object = Object { value, file, line };
     if object.api_version().is_empty() || object.kind().is_empty() || object.name().is_empty() {
         let message = "the object built from here lacks apiVersion, kind or metadata.name";

@@ -10,7 +10,7 @@ use muster_yaml::{Keys, Mark, Node, Value};
 
 pub(crate) use read::{
     field_spec, generator, generator_of, generator_options, image, label, name_reference, patch, replacement,
-    replica, selector,
+    replica, selector, value_target,
 };
 
 use super::{
@@ -130,6 +130,16 @@ pub(crate) struct Replacement {
     pub(crate) path: String,
 }
 
+/// Where a `ValueAddTransformer` puts its value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ValueTarget {
+    pub(crate) selector: Option<SelectorFields>,
+    /// Keys with `/` between them.
+    pub(crate) field_path: String,
+    /// From 1, the part of a file's path that the value becomes; 0 when it is the whole text.
+    pub(crate) file_path_position: usize,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Var {
     pub(crate) name: String,
@@ -197,11 +207,6 @@ impl Kustomization {
     /// Where a field stands, else where the file begins.
     pub(crate) fn mark(&self, field: &str) -> Mark {
         self.marks.get(&field.to_ascii_lowercase()).copied().unwrap_or(Mark::START)
-    }
-
-    /// Whether it asks for another schema than the built-in one.
-    pub(crate) fn names_schema(&self) -> bool {
-        self.openapi.iter().any(|(key, value)| key != "version" || value != BUILT_IN_VERSION)
     }
 
     fn check(&self, node: &Node) -> Found<()> {

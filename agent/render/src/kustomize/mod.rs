@@ -24,6 +24,7 @@ mod kustomization;
 mod lookup;
 mod manifests;
 mod needs;
+mod openapi;
 mod plan;
 mod plugins;
 mod references;

@@ -11,9 +11,11 @@ use super::{
     build::{Builder, Built, Here, Step},
     fields::{Fields, Found, Problem, node_of, problem},
     kustomization::{
-        Patch, field_spec, generator_of, generator_options, image, replacement, replica, selector,
+        Patch, field_spec, first_document, generator_of, generator_options, image, replacement, replica,
+        selector, value_target,
     },
     manifests,
+    plan::Sources,
     resource::Resource,
     specs::FieldSpec,
     transform::{Subjects, Transformer},
@@ -45,6 +47,7 @@ impl Builder<'_> {
                         resource.line = line;
                         resource.origin.clone_from(&origin);
                     }
+                    self.openapi.note(&inline);
                     built.map.append_all(inline, self.kinds).or_else(|message| here.fail(field, message))?;
                 }
                 Err(problem) if entry.contains('\n') => {
@@ -57,7 +60,8 @@ impl Builder<'_> {
             }
         }
         self.resources(here, &paths, field, &mut built)?;
-        for resource in &built.map.list {
+        for resource in &mut built.map.list {
+            resource.spelling.settle(&mut resource.value);
             if resource.api_version() != BUILT_IN {
                 let message = format!(
                     "{} is a plugin, a program of its own, which is not run while rendering; only those with \
@@ -180,11 +184,39 @@ impl Builder<'_> {
                 let entries = fields.list("replacements", replacement)?;
                 Transformer::Replacements(sources.replacements(&entries).map_err(said)?)
             }
+            "ValueAddTransformer" => value_add(&mut fields, sources)?,
             kind => return problem(at, format!("{kind} is not supported under transformers and validators")),
         };
         // Fields that it does not know are nothing to Kustomize here.
         Ok(vec![transformer])
     }
+}
+
+fn value_add(fields: &mut Fields<'_>, sources: Sources<'_>) -> Found<Transformer> {
+    let at = fields.at;
+    let text = fields.string("value")?;
+    let directory = sources.root.rsplit('/').next().unwrap_or_default();
+    let text = if text.trim().is_empty() { directory } else { text.trim() };
+    if text.is_empty() {
+        return problem(
+            at,
+            "value is missing, and the root of a repository has no name to take in its place",
+        );
+    }
+    let mut targets = fields.list("targets", value_target)?;
+    let path = fields.string("targetFilePath")?;
+    if !path.is_empty() {
+        let loaded = sources.tree.load(sources.root, &path);
+        let (name, bytes) = loaded.or_else(|message| problem(at, message))?;
+        let of_file = |error: Problem| Problem { at, message: format!("{name}: {}", error.message) };
+        let node = first_document(bytes, sources.limits).map_err(of_file)?;
+        let node = node_of(&node.map(Node::into_json).unwrap_or_default(), 0);
+        targets.extend(Fields::of(&node, name)?.list("targets", value_target).map_err(of_file)?);
+    }
+    if targets.is_empty() {
+        return problem(at, "must specify at least one target");
+    }
+    Ok(Transformer::ValueAdd(text.to_owned(), targets))
 }
 
 /// The fields of a configuration, without those that every object has.

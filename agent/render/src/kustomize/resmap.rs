@@ -126,6 +126,7 @@ fn inherit(new: &mut Resource, old: &Resource) {
     new.generated = old.generated;
     new.needs_hash &= old.needs_hash;
     new.vars.clone_from(&old.vars);
+    new.transformations.clone_from(&old.transformations);
 }
 
 fn add_data(new: &mut Resource, old: &Resource) {

@@ -105,7 +105,9 @@ pub(crate) fn spelt(node: Node) -> (Value, Spelling) {
             let spelling = match &node.written {
                 Written::Plain => Spelling::Plain,
                 Written::Quoted => Spelling::Quoted,
+                Written::Folded => Spelling::Folded,
                 Written::Empty => Spelling::Empty,
+                Written::EmptyInFlow => Spelling::EmptyInFlow,
                 Written::Text(text) => Spelling::Text(text.clone()),
             };
             (node.into_json(), spelling)
@@ -123,10 +125,16 @@ pub(crate) fn text_of(value: &Value) -> String {
     }
 }
 
+/// The value that a text stands for when nothing says of which type it is.
+pub(crate) fn plain(text: &str) -> Result<Value, String> {
+    let value = muster_yaml::plain(text, Keys::AsKustomize).map_err(|error| error.message)?;
+    Ok(Node { at: muster_yaml::Mark::START, value, written: Written::Plain }.into_json())
+}
+
 /// The text of a scalar as it was written.
 fn written(value: &Value, spelling: Option<&Spelling>) -> String {
     match (value, spelling) {
-        (Value::Null, Some(Spelling::Empty)) => String::new(),
+        (Value::Null, Some(Spelling::Empty | Spelling::EmptyInFlow)) => String::new(),
         (Value::Null, Some(Spelling::Text(text))) => text.clone(),
         (Value::Null, _) => "null".to_owned(),
         // A date is a string that was written in another way; any other string was put there since.
@@ -302,6 +310,7 @@ impl Resource {
 
     /// Puts labels or annotations in place of those it has; none at all if there are none.
     pub(crate) fn set_texts(&mut self, field: &str, texts: BTreeMap<String, String>) {
+        self.spelling.forget(&["metadata", field]);
         let Some(metadata) = self.metadata_mut() else { return };
         if texts.is_empty() {
             metadata.remove(field);

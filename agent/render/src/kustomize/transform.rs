@@ -4,6 +4,7 @@ mod images;
 mod namespace;
 mod patches;
 mod replacements;
+mod value_add;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(crate) use patches::{PatchStep, json6902, strategic};
 use super::{
     hash,
     identity::{Gvk, Kinds},
-    kustomization::{Image, Replacement, Replica},
+    kustomization::{Image, Replacement, Replica, ValueTarget},
     resmap::ResMap,
     resource::{Resource, text_of},
     shared,
@@ -51,6 +52,8 @@ pub(crate) enum Transformer {
     Replacements(Vec<Replacement>),
     /// The suffixes of generated names, before their time.
     Hashes,
+    /// A text put into fields.
+    ValueAdd(String, Vec<ValueTarget>),
 }
 
 impl Transformer {
@@ -69,6 +72,7 @@ impl Transformer {
             Transformer::Images(..) => "ImageTagTransformer",
             Transformer::Replacements(_) => "ReplacementTransformer",
             Transformer::Hashes => "HashTransformer",
+            Transformer::ValueAdd(..) => "ValueAddTransformer",
         }
     }
 
@@ -86,7 +90,16 @@ impl Transformer {
             Transformer::Replicas(..) => "replicas",
             Transformer::Images(..) => "images",
             Transformer::Replacements(_) => "replacements",
-            Transformer::Hashes => "transformers",
+            Transformer::Hashes | Transformer::ValueAdd(..) => "transformers",
+        }
+    }
+
+    /// Whether it looks into the schema.
+    pub(crate) fn merges(&self) -> bool {
+        match self {
+            Transformer::StrategicMerge(_) => true,
+            Transformer::Patch(step) => step.merges(),
+            _ => false,
         }
     }
 
@@ -130,6 +143,7 @@ impl Transformer {
             Transformer::Replicas(replica, specs) => replicas(map, replica, specs, kinds),
             Transformer::Images(image, specs) => images::run(map, image, specs),
             Transformer::Replacements(replacements) => replacements::run(map, replacements),
+            Transformer::ValueAdd(text, targets) => value_add::run(map, text, targets, kinds),
             Transformer::Hashes => {
                 hashes(map, kinds);
                 Ok(())

@@ -11,7 +11,7 @@ use super::{
     resmap::ResMap,
     resource::text_of,
     specs::FieldSpec,
-    visit::{Make, each, kind_of},
+    visit::{Make, each, kind_of, split_path},
 };
 
 /// The vars of all kustomizations so far, by name.
@@ -66,6 +66,9 @@ impl Vars {
             let gvk = resource.gvk();
             for spec in specs {
                 if gvk.is_selected(&spec.gvk) {
+                    let path = split_path(&spec.path, '/');
+                    let keys: Vec<_> = path.iter().map(|key| key.trim_end_matches("[]")).collect();
+                    resource.spelling.forget(&keys);
                     resource.shared.make_texts(&mut resource.value, &spec.path);
                 }
                 each(resource, spec, Make::Nothing, &mut |value| replace(value, &values))?;

@@ -30,7 +30,7 @@ pub(crate) enum Scope {
 }
 
 /// Kinds, their types and the lists in them that have keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     kinds: HashMap<String, Kind>,
     types: Vec<Type>,
@@ -42,13 +42,13 @@ struct Kind {
     of: Option<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Type {
     /// Sorted by name.
     fields: Vec<Field>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Field {
     name: String,
     /// The keys of a list that is merged; none at all in it for a list of scalars.
@@ -98,15 +98,17 @@ impl Schema {
     }
 
     /// The schema of an OpenAPI document of version 2, as `openapi.path` of a kustomization names
-    /// one: its `definitions`, those with `x-kubernetes-group-version-kind` being kinds.
+    /// one: its `definitions`, those with `x-kubernetes-group-version-kind` being kinds. What `base` knows
+    /// is known as well, unless the document has the same kind.
     ///
     /// # Errors
     /// When the document has no definitions.
-    pub(crate) fn from_openapi(document: &Value) -> Result<Schema, PatchError> {
+    pub(crate) fn from_openapi(document: &Value, base: Option<&Schema>) -> Result<Schema, PatchError> {
         let Some(definitions) = document.get("definitions").and_then(Value::as_object) else {
             return Err(PatchError::new("the OpenAPI document has no definitions"));
         };
-        let mut reader = OpenApi { definitions, numbers: HashMap::new(), schema: Schema::default() };
+        let schema = base.cloned().unwrap_or_default();
+        let mut reader = OpenApi { definitions, numbers: HashMap::new(), schema };
         for (name, definition) in definitions {
             let of = reader.definition(name);
             let kinds = definition.get("x-kubernetes-group-version-kind").and_then(Value::as_array);

@@ -136,12 +136,15 @@ fn every_line_of_the_table_is_read() {
 
 #[test]
 fn a_schema_can_come_from_an_openapi_document() {
-    let schema = Schema::from_openapi(&yaml(
-        "definitions:\n  t:\n    properties:\n      items:\n        type: array\n        \
+    let schema = Schema::from_openapi(
+        &yaml(
+            "definitions:\n  t:\n    properties:\n      items:\n        type: array\n        \
          items: {properties: {id: {type: string}}}\n        x-kubernetes-patch-merge-key: id\n        \
          x-kubernetes-patch-strategy: merge\n    x-kubernetes-group-version-kind:\n    \
          - {group: example.org, version: v1, kind: Thing}\n",
-    ))
+        ),
+        None,
+    )
     .expect("a schema");
     let thing = |items: Value| json!({"apiVersion": "example.org/v1", "kind": "Thing", "items": items});
     let mut object = thing(json!([{"id": "a", "x": 1}]));

@@ -18,10 +18,14 @@ pub(crate) enum Spelling {
     /// As JSON would write it, strings without quotes.
     #[default]
     Plain,
-    /// A scalar in quotes or in a block (`|`, `>`).
+    /// A scalar in quotes or in a block (`|`).
     Quoted,
+    /// A scalar in a folded block (`>`). Kustomize prints it as one, and not always as it was.
+    Folded,
     /// A null of no characters.
     Empty,
+    /// The same inside brackets or braces. Kustomize prints it as an empty text.
+    EmptyInFlow,
     /// A scalar without quotes whose text is not the one JSON has for it: `0x10`, `1.0`, `True`.
     Text(String),
     /// The keys of a mapping that hold anything but [`Spelling::Plain`].
@@ -42,6 +46,45 @@ impl Spelling {
         match self {
             Spelling::List(items) => items.get(position).unwrap_or(&Spelling::Plain),
             _ => &Spelling::Plain,
+        }
+    }
+
+    /// Whether this is a null of no characters.
+    fn is_empty(&self) -> bool {
+        matches!(self, Spelling::Empty | Spelling::EmptyInFlow)
+    }
+
+    /// Puts in place of values what Kustomize prints for them: an empty text for nothing inside brackets,
+    /// a folded text folded once more.
+    pub(crate) fn settle(&self, value: &mut Value) {
+        match (self, value) {
+            (Spelling::EmptyInFlow, value @ Value::Null) => *value = Value::String(String::new()),
+            (Spelling::Folded, Value::String(text)) => *text = muster_yaml::folded_by_kustomize(text),
+            (Spelling::Mapping(keys), Value::Object(fields)) => {
+                for (key, spelling) in keys {
+                    if let Some(value) = fields.get_mut(key) {
+                        spelling.settle(value);
+                    }
+                }
+            }
+            (Spelling::List(items), Value::Array(values)) => {
+                items.iter().zip(values).for_each(|(spelling, value)| spelling.settle(value));
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets how the values below some keys were written; lists on the way do not count.
+    pub(crate) fn forget(&mut self, path: &[&str]) {
+        match (self, path) {
+            (spelling, []) => *spelling = Spelling::Plain,
+            (Spelling::Mapping(keys), [key, rest @ ..]) => {
+                if let Some(spelling) = keys.get_mut(*key) {
+                    spelling.forget(rest);
+                }
+            }
+            (Spelling::List(items), path) => items.iter_mut().for_each(|item| item.forget(path)),
+            _ => {}
         }
     }
 
@@ -117,10 +160,8 @@ pub(crate) struct Id(usize);
 /// What a node is.
 #[derive(Debug, Clone)]
 pub(crate) enum Shape {
-    /// Null; `written` when a text such as `null` or `~` said so.
-    Null {
-        written: bool,
-    },
+    /// Null, by a text such as `null` or `~` or by no text.
+    Null(Spelling),
     Scalar(Scalar),
     List(Vec<Id>),
     Mapping(Vec<(String, Id)>),
@@ -131,7 +172,15 @@ pub(crate) enum Shape {
 pub(crate) struct Scalar {
     value: Value,
     text: String,
-    quoted: bool,
+    style: Style,
+}
+
+/// The signs around a scalar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Quoted,
+    Folded,
 }
 
 /// All nodes of one merge.
@@ -144,7 +193,8 @@ impl Tree {
     /// Takes a value in.
     pub(crate) fn insert(&mut self, value: Value, spelling: &Spelling) -> Id {
         let shape = match value {
-            Value::Null => Shape::Null { written: *spelling != Spelling::Empty },
+            Value::Null if spelling.is_empty() => Shape::Null(spelling.clone()),
+            Value::Null => Shape::Null(Spelling::Plain),
             Value::Array(items) => {
                 let items = items.into_iter().enumerate();
                 Shape::List(items.map(|(at, item)| self.insert(item, spelling.item(at))).collect())
@@ -163,7 +213,12 @@ impl Tree {
                     (_, Value::String(text)) => text.clone(),
                     (_, value) => value.to_string(),
                 };
-                Shape::Scalar(Scalar { value, text, quoted: *spelling == Spelling::Quoted })
+                let style = match spelling {
+                    Spelling::Quoted => Style::Quoted,
+                    Spelling::Folded => Style::Folded,
+                    _ => Style::Plain,
+                };
+                Shape::Scalar(Scalar { value, text, style })
             }
         };
         self.push(shape)
@@ -178,9 +233,7 @@ impl Tree {
     /// Gives a value back, and how it is spelt now.
     pub(crate) fn value(&self, id: Id) -> (Value, Spelling) {
         match self.shape(id) {
-            Shape::Null { written } => {
-                (Value::Null, if *written { Spelling::Plain } else { Spelling::Empty })
-            }
+            Shape::Null(spelling) => (Value::Null, spelling.clone()),
             Shape::Scalar(scalar) => scalar.value(),
             Shape::List(items) => {
                 let (values, spellings): (Vec<_>, Vec<_>) =
@@ -211,7 +264,7 @@ impl Tree {
     }
 
     pub(crate) fn is_null(&self, id: Id) -> bool {
-        matches!(self.shape(id), Shape::Null { .. })
+        matches!(self.shape(id), Shape::Null(_))
     }
 
     pub(crate) fn is_mapping(&self, id: Id) -> bool {
@@ -226,7 +279,7 @@ impl Tree {
     pub(crate) fn text(&self, id: Id) -> &str {
         match self.shape(id) {
             Shape::Scalar(scalar) => &scalar.text,
-            Shape::Null { written: true } => "null",
+            Shape::Null(spelling) if !spelling.is_empty() => "null",
             _ => "",
         }
     }
@@ -260,9 +313,10 @@ impl Tree {
         match self.field(id, key) {
             Some(old) if old == value => {}
             Some(old) => {
-                let quoted = matches!(self.shape(old), Shape::Scalar(Scalar { quoted: true, .. }));
+                let style =
+                    if let Shape::Scalar(scalar) = self.shape(old) { scalar.style } else { Style::Plain };
                 if let Shape::Scalar(scalar) = &mut self.nodes[value.0] {
-                    scalar.quoted = quoted;
+                    scalar.style = style;
                 }
                 let shape = self.shape(value).clone();
                 self.set(old, shape);
@@ -278,13 +332,13 @@ impl Tree {
     /// A new scalar written plainly: what looks like a whole number is one.
     pub(crate) fn plain(&mut self, text: &str) -> Id {
         let value = text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from);
-        self.push(Shape::Scalar(Scalar { value, text: text.to_owned(), quoted: false }))
+        self.push(Shape::Scalar(Scalar { value, text: text.to_owned(), style: Style::Plain }))
     }
 
     /// What a node is, for messages.
     pub(crate) fn kind(&self, id: Id) -> &'static str {
         match self.shape(id) {
-            Shape::Null { .. } => "null",
+            Shape::Null(_) => "null",
             Shape::Scalar(_) => "a scalar",
             Shape::List(_) => "a list",
             Shape::Mapping(_) => "a mapping",
@@ -294,8 +348,11 @@ impl Tree {
 
 impl Scalar {
     fn value(&self) -> (Value, Spelling) {
-        if self.quoted {
-            return (Value::String(self.text.clone()), Spelling::Quoted);
+        let quoted = |spelling| (Value::String(self.text.clone()), spelling);
+        match self.style {
+            Style::Plain => {}
+            Style::Quoted => return quoted(Spelling::Quoted),
+            Style::Folded => return quoted(Spelling::Folded),
         }
         let as_json = match &self.value {
             Value::String(text) => text.clone(),

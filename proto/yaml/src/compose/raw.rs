@@ -15,6 +15,8 @@ pub(super) struct Tree {
 
 pub(super) struct Raw {
     pub(super) at: Mark,
+    /// A collection in brackets or braces.
+    pub(super) is_flow: bool,
     pub(super) content: Content,
 }
 
@@ -24,6 +26,8 @@ pub(super) enum Content {
         tag: Option<String>,
         /// Without quotes and without a tag, so that it may be more than text.
         plain: bool,
+        /// Behind a `>`.
+        folded: bool,
         text: String,
     },
     Sequence(Vec<usize>),
@@ -35,7 +39,7 @@ impl Raw {
     /// `<<` without quotes (or with YAML's own tag for it) merges instead of naming a field.
     pub(super) fn is_merge_key(&self) -> bool {
         match &self.content {
-            Content::Scalar { tag, plain, text } => {
+            Content::Scalar { tag, plain, text, .. } => {
                 text == "<<" && (*plain || tag.as_deref() == Some("tag:yaml.org,2002:merge"))
             }
             _ => false,
@@ -156,7 +160,7 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, at: Position, anchor: Option<String>, content: Content) -> usize {
-        self.nodes.push(Raw { at: self.scanner.mark(at), content });
+        self.nodes.push(Raw { at: self.scanner.mark(at), is_flow: false, content });
         let index = self.nodes.len() - 1;
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, index);
@@ -166,7 +170,7 @@ impl Reader<'_> {
 
     /// A value that is not there, which is null.
     fn empty(&mut self, at: Position) -> usize {
-        self.add(at, None, Content::Scalar { tag: None, plain: true, text: String::new() })
+        self.add(at, None, Content::Scalar { tag: None, plain: true, folded: false, text: String::new() })
     }
 
     /// Reads a node. `block` allows block collections, `indentless` a list at its key's column.
@@ -188,11 +192,11 @@ impl Reader<'_> {
             }
             Kind::Scalar { .. } => {
                 let token = self.scanner.take()?;
-                let Kind::Scalar { text, plain } = token.kind else {
+                let Kind::Scalar { text, plain, folded } = token.kind else {
                     return self.fail(token.at, "expected a value");
                 };
                 let plain = tag.as_deref().map_or(plain, |tag| tag == "!");
-                Ok(self.add(content_at, anchor, Content::Scalar { tag, plain, text }))
+                Ok(self.add(content_at, anchor, Content::Scalar { tag, plain, folded, text }))
             }
             Kind::FlowSequenceStart => {
                 let index = self.add(content_at, anchor, Content::Sequence(Vec::new()));
@@ -212,7 +216,11 @@ impl Reader<'_> {
             }
             _ if anchor.is_some() || tag.is_some() => {
                 let plain = tag.is_none();
-                Ok(self.add(start, anchor, Content::Scalar { tag, plain, text: String::new() }))
+                Ok(self.add(
+                    start,
+                    anchor,
+                    Content::Scalar { tag, plain, folded: false, text: String::new() },
+                ))
             }
             _ => self.fail(content_at, "expected a value here"),
         }
@@ -340,6 +348,7 @@ impl Reader<'_> {
 
     fn flow_sequence(&mut self, index: usize, depth: usize) -> Result<usize, Error> {
         self.scanner.take()?;
+        self.nodes[index].is_flow = true;
         let mut items = Vec::new();
         loop {
             let mut next = self.scanner.peek()?;
@@ -383,6 +392,7 @@ impl Reader<'_> {
 
     fn flow_mapping(&mut self, index: usize, depth: usize) -> Result<usize, Error> {
         self.scanner.take()?;
+        self.nodes[index].is_flow = true;
         let mut pairs = Vec::new();
         loop {
             let mut next = self.scanner.peek()?;

@@ -187,8 +187,9 @@ impl Scanner<'_> {
         self.drop_possible_key()?;
         self.key_allowed = true;
         let at = self.cursor.position();
+        let folded = self.cursor.here() == b'>';
         let text = self.scan_block_scalar()?;
-        self.push(at, Kind::Scalar { text, plain: false });
+        self.push(at, Kind::Scalar { text, plain: false, folded });
         Ok(())
     }
 
@@ -197,7 +198,7 @@ impl Scanner<'_> {
         self.key_allowed = false;
         let at = self.cursor.position();
         let text = self.scan_quoted()?;
-        self.push(at, Kind::Scalar { text, plain: false });
+        self.push(at, Kind::Scalar { text, plain: false, folded: false });
         Ok(())
     }
 
@@ -206,7 +207,7 @@ impl Scanner<'_> {
         self.key_allowed = false;
         let at = self.cursor.position();
         let text = self.scan_plain()?;
-        self.push(at, Kind::Scalar { text, plain: true });
+        self.push(at, Kind::Scalar { text, plain: true, folded: false });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use muster_yaml::Node;
 
 use super::{
     COMPONENT, FieldOptions, Generator, GeneratorOptions, Image, KUSTOMIZATION, Label, ObjectSelector, Patch,
-    Replacement, Replica, SortOptions, Source, Target, TargetSelector, Var,
+    Replacement, Replica, SortOptions, Source, Target, TargetSelector, ValueTarget, Var,
 };
 use crate::{
     kustomize::{
@@ -275,6 +275,23 @@ pub(crate) fn replacement(node: &Node, path: &str) -> Found<Replacement> {
     let replacement = Replacement { source, targets, path: fields.string("path")? };
     fields.finish()?;
     Ok(replacement)
+}
+
+pub(crate) fn value_target(node: &Node, path: &str) -> Found<ValueTarget> {
+    let mut fields = Fields::of(node, path)?;
+    let at = fields.at;
+    let selector =
+        fields.node("selector").map(|node| selector(node, &format!("{path}.selector"))).transpose()?;
+    let field_path = fields.string("fieldPath")?;
+    if field_path.is_empty() {
+        return problem(at, "fieldPath cannot be empty");
+    }
+    let position = fields.integer("filePathPosition")?.unwrap_or_default();
+    let Ok(file_path_position) = usize::try_from(position) else {
+        return problem(at, format!("value of FilePathPosition ({position}) cannot be negative"));
+    };
+    fields.finish()?;
+    Ok(ValueTarget { selector, field_path, file_path_position })
 }
 
 pub(super) fn var(node: &Node, path: &str) -> Found<Var> {

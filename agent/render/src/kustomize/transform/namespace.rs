@@ -65,7 +65,7 @@ pub(super) fn run(
     Ok(())
 }
 
-fn one(
+pub(super) fn one(
     resource: &mut Resource,
     namespace: &str,
     specs: &[FieldSpec],

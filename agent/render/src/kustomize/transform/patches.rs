@@ -61,6 +61,11 @@ impl PatchStep {
         })
     }
 
+    /// Whether it merges objects, after the schema of their kind.
+    pub(super) fn merges(&self) -> bool {
+        matches!(self.content, Content::Strategic(_))
+    }
+
     pub(super) fn run(&self, map: &mut ResMap, kinds: Kinds<'_>) -> Result<(), String> {
         match (&self.content, &self.target) {
             (Content::Json6902(_), None) => Err("must specify a target for JSON patch".to_owned()),
@@ -152,7 +157,10 @@ fn merge(
 /// Forgets how scalars were written that have changed since.
 fn refresh(value: &Value, spelling: &mut Spelling) {
     match (value, &mut *spelling) {
-        (_, Spelling::Plain | Spelling::Quoted | Spelling::Empty) => {}
+        (
+            _,
+            Spelling::Plain | Spelling::Quoted | Spelling::Folded | Spelling::Empty | Spelling::EmptyInFlow,
+        ) => {}
         (value, Spelling::Text(text)) => {
             let same = muster_yaml::plain(text, Keys::AsKustomize).is_ok_and(|plain| {
                 let node = muster_yaml::Node {
@@ -216,6 +224,7 @@ fn apply_operations(resource: &mut Resource, operations: &Operations) -> Result<
         metadata.insert("annotations".to_owned(), Value::Object(Map::new()));
     }
     let name = format!("{} {}", resource.kind(), resource.name());
+    resource.spelling.settle(&mut resource.value);
     operations.apply(&mut resource.value).map_err(|error| format!("{name}: {error}"))?;
     resource.spelling = Spelling::printed(&resource.value);
     resource.shared.forget();

@@ -2,7 +2,6 @@
 
 mod places;
 
-use muster_yaml::Keys;
 use serde_json::Value;
 
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
         kustomization::{FieldOptions, ObjectSelector, Replacement, Source, Target, TargetSelector},
         lookup::{dotted, value},
         resmap::ResMap,
-        resource::{Resource, text_of},
+        resource::{Resource, plain, text_of},
     },
     patch::{Candidate, Selector, SelectorFields},
 };
@@ -78,7 +77,12 @@ fn copied(map: &ResMap, source: &Source) -> Result<Value, String> {
     };
     let FieldOptions { delimiter, index, .. } = &source.options;
     if delimiter.is_empty() {
-        return Ok(found.clone());
+        if !found.is_object() && !found.is_array() {
+            return Ok(found.clone());
+        }
+        let mut object = resource.value.clone();
+        resource.spelling.settle(&mut object);
+        return value(&object, &dotted(path)).map(|found| found.cloned().unwrap_or_default());
     }
     if found.is_object() || found.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
@@ -199,11 +203,4 @@ fn converted(old: &Value, text: &str) -> Result<Value, String> {
         _ => false,
     };
     if fits { Ok(plain) } else { Err("the value is of another type than the field it replaces".to_owned()) }
-}
-
-fn plain(text: &str) -> Result<Value, String> {
-    let value = muster_yaml::plain(text, Keys::AsKustomize).map_err(|error| error.message)?;
-    let node =
-        muster_yaml::Node { at: muster_yaml::Mark::START, value, written: muster_yaml::Written::Plain };
-    Ok(node.into_json())
 }
