@@ -72,7 +72,10 @@ fn what_hub_and_agent_agree_on_knows_neither() {
 #[test]
 fn rendering_and_documents_do_no_io() {
     assert_links_none("muster-render", &EFFECTS);
-    assert_links_none("muster-spec", &EFFECTS);
+    // Sync windows have time zones: jiff does the arithmetic, on the database built into it and with the time
+    // passed in.
+    let effects: Vec<_> = EFFECTS.into_iter().filter(|name| *name != "jiff").collect();
+    assert_links_none("muster-spec", &effects);
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::CONTENT_ANNOTATION;
 use crate::object::GroupKind;
 use crate::shorten::shorten;
 
@@ -56,6 +57,10 @@ fn stripped(object: &Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in SERVER_FIELDS {
             metadata.remove(*field);
+        }
+        // Our own mark of the content changes with it and says no more.
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(CONTENT_ANNOTATION);
         }
         // None, and none in it, are the same.
         for field in ["labels", "annotations"] {

@@ -1,6 +1,7 @@
 //! Stories told to the core, and what it wants done.
 mod any_order;
 mod leaving;
+mod names;
 mod order;
 mod world;
 
