@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::ApiError;
 
 /// Time between the end of a leader's own trust in its Lease and the moment when a successor may act.
-pub(crate) const HANDOVER: Duration = Duration::from_secs(5);
+pub(crate) const HANDOVER: Duration = Duration::from_secs(3);
 
 /// Shared by the election, which moves the limit, and every writer, which obeys it.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(fence.check(), Err(ApiError::NotLeading));
         fence.open_until(Instant::now() + Duration::from_secs(60));
         let seconds = fence.check().unwrap();
-        assert!((64..=65).contains(&seconds), "{seconds}");
+        assert!((62..=63).contains(&seconds), "{seconds}");
         fence.close();
         assert_eq!(fence.check(), Err(ApiError::NotLeading));
         fence.open_until(Instant::now());

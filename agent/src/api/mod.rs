@@ -2,11 +2,13 @@
 //!
 //! Thin over kube's client, which does TLS, credentials and connections. Answers stay JSON, since kinds
 //! are only known at run time. Nothing here retries: callers know what a failure means to them.
+mod congestion;
 pub(crate) mod discovery;
 mod error;
 mod fence;
 mod lines;
 mod verb;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +20,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub(crate) use congestion::{Gate, Pass};
 pub(crate) use error::{ApiError, Cause, FieldConflict};
 pub(crate) use fence::{Fence, HANDOVER};
 pub(crate) use lines::Lines;
 pub(crate) use verb::Verb;
+pub(crate) use watch::{From, Line, Of, WatchRequest, read_line};
 
 use crate::FIELD_MANAGER;
 use crate::metrics::Metrics;
@@ -301,24 +305,6 @@ impl Api {
         );
         let List { items } = parse(&self.call(Verb::List, &path, "", Vec::new()).await?)?;
         Ok(items.unwrap_or_default())
-    }
-
-    /// Opens a watch of a kind in all namespaces. The server ends it after `seconds`.
-    pub(crate) async fn watch(
-        &self,
-        resource: &Resource,
-        selector: &str,
-        resource_version: &str,
-        seconds: u64,
-    ) -> Result<Lines, ApiError> {
-        let path = format!(
-            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}&labelSelector={}",
-            collection_path(resource, ""),
-            escape(resource_version),
-            escape(selector),
-        );
-        let response = self.send(Verb::Watch, &path, "", Vec::new()).await?;
-        Ok(Lines::new(response.into_body()))
     }
 
     async fn call(&self, verb: Verb, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {

@@ -10,14 +10,14 @@
 //!
 //! An attempt begins by looking, so it can be made again from the start after any failure.
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::adopt::{self, Claim, Standing};
 use super::{Applied, Executor, conflicts, replace};
-use crate::api::{ApiError, Apply, Cause, FieldConflict};
+use crate::api::{ApiError, Apply, Cause, FieldConflict, Pass};
 use crate::directives::Reconcile;
 use crate::drift::{self, Projection};
 use crate::object::{ObjectKey, going, text};
@@ -234,16 +234,36 @@ impl Attempt<'_> {
     }
 
     async fn put(&self, mode: Apply) -> Result<Applied, Failed> {
-        let _permit = self.permit().await?;
+        let pass = self.permit().await?;
         let (resource, ObjectKey { namespace, name, .. }) = (&self.desired.resource, self.key);
-        let body = self.desired.body.to_vec();
-        let object = self.executor.writer.apply(resource, namespace, name, body, mode).await?;
-        Ok(applied(self.desired, object))
+        let body = self.body().await?;
+        let began = Instant::now();
+        let answer = self.executor.writer.apply(resource, namespace, name, body, mode).await;
+        pass.answered(&answer, began.elapsed());
+        Ok(applied(self.desired, answer?))
     }
 
-    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Failed> {
-        let permit = self.executor.writes.acquire().await.map_err(|_| Failed::Cancelled)?;
-        if self.cancel.is_cancelled() { Err(Failed::Cancelled) } else { Ok(permit) }
+    /// What is sent: without what is ignored, unless the object is not there yet.
+    async fn body(&self) -> Result<Vec<u8>, ApiError> {
+        let Desired { resource, body, ignored, .. } = self.desired;
+        let Some(ignored) = ignored else { return Ok(body.to_vec()) };
+        let live = match self.executor.api.get(resource, &self.key.namespace, &self.key.name).await {
+            Err(ApiError::NotFound { .. }) => return Ok(body.to_vec()),
+            live => live?,
+        };
+        let wanted: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let mut reduced = ignored.reduce(&wanted, &live);
+        if reduced.keeps_live_values {
+            // Refused when somebody has changed them meanwhile; then they are read again.
+            reduced.object["metadata"]["resourceVersion"] =
+                text(&live, &["metadata", "resourceVersion"]).into();
+        }
+        Ok(reduced.object.to_string().into_bytes())
+    }
+
+    async fn permit(&self) -> Result<Pass<'_>, Failed> {
+        let pass = self.executor.writes.enter().await.ok_or(Failed::Cancelled)?;
+        if self.cancel.is_cancelled() { Err(Failed::Cancelled) } else { Ok(pass) }
     }
 
     fn policy(&self) -> Conflicts {
@@ -256,7 +276,7 @@ pub(super) fn applied(desired: &Desired, object: Value) -> Applied {
     let projection = match drift::our_fields(&object) {
         Some(fields) => {
             let wanted = serde_json::from_slice(&desired.body).unwrap_or(Value::Null);
-            Projection::of(fields, &wanted, &object)
+            Projection::of(fields, &wanted, &drift::regarded(&object, desired.ignored.as_deref()))
         }
         None => Projection::nothing(),
     };

@@ -21,11 +21,10 @@ pub(crate) use write::masked;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::discovery::Discovery;
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Gate};
 use crate::applyset::Parent;
 use crate::backoff::Backoff;
 use crate::drift::Projection;
@@ -34,9 +33,8 @@ use crate::plan::{Plan, Step};
 use crate::source::Problem;
 use crate::watch::Seen;
 
-/// Writes of one step under way at the same time: enough to hide the way to the server and back, far from
-/// the 200 a server takes at once.
-const WRITES_AT_ONCE: usize = 8;
+/// Writes of one step that may wait for the gate at the same time.
+const WRITES_AT_ONCE: usize = 16;
 
 /// Times a write is sent before it counts as failed, and the waits in between.
 const TRIES: u32 = 4;
@@ -94,8 +92,8 @@ pub(crate) struct Executor {
     pub(crate) discovery: Arc<Discovery>,
     /// Namespace of the parents.
     pub(crate) home: Arc<str>,
-    /// Bounds the writes of all apps together.
-    pub(crate) writes: Arc<Semaphore>,
+    /// Bounds the writes of all apps together, by how well the API server takes them.
+    pub(crate) writes: Arc<Gate>,
 }
 
 impl Executor {

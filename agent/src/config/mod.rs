@@ -22,6 +22,7 @@ use crate::manifests::Choices;
 
 const NAMESPACE: &str = "muster-system";
 const BRANCH: &str = "main";
+const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(3_600);
 const DATA_DIR: &str = "/var/lib/muster-agent";
 
 /// Reconciles one Kubernetes cluster from Git.
@@ -91,6 +92,10 @@ pub(crate) struct Settings {
     /// How often to ask Git, such as 30s or 3m, instead of the Fleet document's interval
     #[arg(long, env = "MUSTER_AGENT_INTERVAL", value_name = "DURATION")]
     pub(crate) interval: Option<String>,
+
+    /// How often each kind of object is listed in full, in case a watch has missed something [default: 1h]
+    #[arg(long, env = "MUSTER_AGENT_FULL_CHECK_INTERVAL", value_name = "DURATION")]
+    pub(crate) full_check_interval: Option<String>,
 
     /// File with the credentials for the repository: a `git credential-store` file, `user:password`, or
     /// a bearer token
@@ -169,6 +174,7 @@ pub(crate) struct Config {
     pub(crate) remote: Remote,
     pub(crate) branch: String,
     pub(crate) interval: Option<Duration>,
+    pub(crate) full_check_interval: Duration,
     pub(crate) hub: Option<String>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -216,6 +222,7 @@ impl Settings {
             repo: self.repo.or(other.repo),
             branch: self.branch.or(other.branch),
             interval: self.interval.or(other.interval),
+            full_check_interval: self.full_check_interval.or(other.full_check_interval),
             git_credentials_file: self.git_credentials_file.or(other.git_credentials_file),
             git_ca_file: self.git_ca_file.or(other.git_ca_file),
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
@@ -244,6 +251,7 @@ impl Settings {
         remote.ca_file = self.git_ca_file;
         remote.ssh.key_file = self.ssh_key_file;
         remote.ssh.known_hosts_file = self.ssh_known_hosts_file;
+        let full_check_interval = self.full_check_interval.as_deref().map(interval).transpose();
         let interval = self.interval.as_deref().map(interval).transpose();
         let namespace = self.namespace.unwrap_or_else(|| NAMESPACE.to_owned());
         let checked: Result<muster_spec::NamespaceName, _> = namespace.parse();
@@ -256,6 +264,9 @@ impl Settings {
             remote,
             branch: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
             interval: interval.map_err(|message| wrong("interval", message))?,
+            full_check_interval: full_check_interval
+                .map_err(|message| wrong("full-check-interval", message))?
+                .unwrap_or(FULL_CHECK_INTERVAL),
             hub: self.hub,
             token_file: self.token_file,
             kubeconfig: self.kubeconfig,

@@ -3,9 +3,10 @@
 //! The format is Kubernetes' FieldsV1: `f:name` is a field, `k:{...}` an item of a list by its keys,
 //! `v:...` an item of a set, `i:n` an item by position, `.` the element itself, `{}` a leaf.
 //! Source: k8s.io/apimachinery, `FieldsV1` in meta/v1/types.go.
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
@@ -88,7 +89,7 @@ pub(super) fn has_keys(item: &Value, keys: &Map<String, Value>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Projection {
     /// FieldsV1 as JSON, leaves in order; with [`PRESENCE`] marks.
-    fields: Box<str>,
+    fields: Arc<str>,
     /// Hash of each leaf's value.
     leaves: Box<[u64]>,
 }
@@ -155,6 +156,35 @@ fn spelled(path: &[&str]) -> String {
         }
     }
     text
+}
+
+/// Field sets that are the same for many objects, kept once: what comes from one template has one shape.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes {
+    known: HashSet<Arc<str>>,
+    /// Field sets after the last time that those without a user were let go.
+    in_use: usize,
+}
+
+/// Field sets below which nothing is let go.
+const SHAPES_MIN: usize = 64;
+
+impl Shapes {
+    /// Lets a projection use a field set that is kept already, if there is one that is the same.
+    pub(crate) fn share(&mut self, projection: &mut Projection) {
+        if Arc::strong_count(&projection.fields) > 1 {
+            return;
+        }
+        if let Some(known) = self.known.get(&*projection.fields) {
+            projection.fields = known.clone();
+            return;
+        }
+        if self.known.len() >= 2 * self.in_use.max(SHAPES_MIN) {
+            self.known.retain(|fields| Arc::strong_count(fields) > 1);
+            self.in_use = self.known.len();
+        }
+        self.known.insert(projection.fields.clone());
+    }
 }
 
 /// Marks the leaves where we applied an empty map or list.

@@ -10,14 +10,20 @@
 //! field of another manager or `1000m` becoming `1` is no drift, without a dry run.
 mod fields;
 mod fight;
+mod ignore;
 mod proof;
+mod rival;
 mod who;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
-pub(crate) use fields::{Path, Projection, step};
+pub(crate) use fields::{Path, Projection, Shapes, step};
 pub(crate) use fight::{Fight, Verdict};
+pub(crate) use ignore::{Ignored, Ignores};
 pub(crate) use proof::proven_in_sync;
+pub(crate) use rival::{advice, autoscalers, may_be_scaled, scaler_of};
 pub(crate) use who::last_writer;
 
 use crate::FIELD_MANAGER;
@@ -44,6 +50,20 @@ pub(crate) fn our_fields(object: &Value) -> Option<&Value> {
                 && text(entry, &["subresource"]).is_empty()
         })
         .and_then(|entry| entry.get("fieldsV1"))
+}
+
+/// The object as its fields are compared: without what is ignored.
+pub(crate) fn regarded<'a>(object: &'a Value, ignored: Option<&Ignored>) -> Cow<'a, Value> {
+    ignored.map_or(Cow::Borrowed(object), |ignored| Cow::Owned(ignored.strip(object)))
+}
+
+/// The fields of a live object that are not as they were remembered, and that are not ignored.
+pub(crate) fn differences(projection: &Projection, live: &Value, ignored: Option<&Ignored>) -> Vec<Path> {
+    let mut paths = projection.differs(&regarded(live, ignored));
+    if let Some(ignored) = ignored {
+        paths.retain(|path| !ignored.is_managed(live, path));
+    }
+    paths
 }
 
 /// Says in the protocol's words what differs. Values of Secrets are masked.

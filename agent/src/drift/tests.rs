@@ -117,6 +117,23 @@ fn an_atomic_list_is_compared_whole_and_maps_without_order() {
 }
 
 #[test]
+fn objects_of_one_shape_share_it_and_shapes_without_objects_go() {
+    let mut shapes = Shapes::default();
+    let mut projections: Vec<_> = (0..3).map(|_| Projection::of(&fields(), &desired(), &live())).collect();
+    projections.iter_mut().for_each(|projection| shapes.share(projection));
+    let debug = format!("{shapes:?}");
+    assert_eq!(debug.matches("f:replicas").count(), 1, "{debug}");
+    assert!(projections.iter().all(|projection| projection.differs(&live()).is_empty()));
+    for number in 0..1_000 {
+        let fields = json!({"f:spec": {format!("f:{number}"): {}}});
+        shapes.share(&mut Projection::of(&fields, &desired(), &live()));
+    }
+    let debug = format!("{shapes:?}");
+    assert!(debug.matches("f:spec").count() < 200, "they go when nothing uses them");
+    assert_eq!(debug.matches("f:replicas").count(), 1, "what is used stays");
+}
+
+#[test]
 fn the_writer_is_the_owner_of_the_changed_field() {
     let projection = Projection::of(&fields(), &desired(), &live());
     let changed = with(live(), "/spec/replicas", json!(5));

@@ -27,6 +27,7 @@ pub(crate) fn last_writer(object: &Value, paths: &[Path]) -> String {
         .unwrap_or_default()
 }
 
-fn contains(fields: &Value, path: &Path) -> bool {
+/// Whether a field set has a field.
+pub(super) fn contains(fields: &Value, path: &Path) -> bool {
     path.elements().iter().try_fold(fields, |fields, element| fields.get(element)).is_some()
 }

@@ -31,7 +31,7 @@ pub(crate) struct Observed {
 pub(crate) enum Decision {
     /// Write the Lease: take it over, or renew it.
     Take,
-    /// Look again after that long.
+    /// Another holds it for that long still, unless it is renewed or let go before.
     Wait(Duration),
 }
 
@@ -46,6 +46,11 @@ impl Observed {
         self.held.as_ref().map_or("", |held| &held.holder)
     }
 
+    /// The version in which it was last read; empty when it was not there.
+    pub(crate) fn version(&self) -> &str {
+        self.held.as_ref().map_or("", |held| &held.version)
+    }
+
     /// Takes in what was just read.
     pub(crate) fn see(&mut self, held: Option<Held>, now: Instant) {
         if self.held != held {
@@ -56,13 +61,13 @@ impl Observed {
 
     /// Decides for the agent called `me`. A Lease under that name is from an earlier run of this same
     /// agent, which is over: names are unique to a data directory that only one process can hold.
-    pub(crate) fn decide(&self, me: &str, look_every: Duration, now: Instant) -> Decision {
+    pub(crate) fn decide(&self, me: &str, now: Instant) -> Decision {
         match &self.held {
             None => Decision::Take,
             Some(held) if held.holder.is_empty() || held.holder == me => Decision::Take,
             Some(held) => match held.duration.checked_sub(now.duration_since(self.since)) {
                 None | Some(Duration::ZERO) => Decision::Take,
-                Some(left) => Decision::Wait(left.min(look_every)),
+                Some(left) => Decision::Wait(left),
             },
         }
     }
@@ -71,8 +76,6 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EVERY: Duration = Duration::from_secs(2);
 
     fn held(holder: &str, version: &str) -> Option<Held> {
         Some(Held {
@@ -86,11 +89,11 @@ mod tests {
     fn a_free_or_own_lease_is_taken_at_once() {
         let now = Instant::now();
         let mut seen = Observed::nothing(now);
-        assert_eq!(seen.decide("a", EVERY, now), Decision::Take);
+        assert_eq!(seen.decide("a", now), Decision::Take);
         seen.see(held("", "1"), now);
-        assert_eq!(seen.decide("a", EVERY, now), Decision::Take);
+        assert_eq!(seen.decide("a", now), Decision::Take);
         seen.see(held("a", "2"), now);
-        assert_eq!(seen.decide("a", EVERY, now), Decision::Take);
+        assert_eq!(seen.decide("a", now), Decision::Take);
     }
 
     #[test]
@@ -99,10 +102,10 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut seen = Observed::nothing(start);
         seen.see(held("b", "1"), at(0));
-        assert_eq!(seen.decide("a", EVERY, at(1)), Decision::Wait(EVERY));
+        assert_eq!(seen.decide("a", at(1)), Decision::Wait(Duration::from_secs(14)));
         seen.see(held("b", "2"), at(10));
         seen.see(held("b", "2"), at(20));
-        assert_eq!(seen.decide("a", EVERY, at(24)), Decision::Wait(Duration::from_secs(1)));
-        assert_eq!(seen.decide("a", EVERY, at(25)), Decision::Take);
+        assert_eq!(seen.decide("a", at(24)), Decision::Wait(Duration::from_secs(1)));
+        assert_eq!(seen.decide("a", at(25)), Decision::Take);
     }
 }

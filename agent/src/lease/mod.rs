@@ -1,8 +1,11 @@
 //! Is this agent the one that acts?
 //!
-//! One Lease in the agent's namespace. The holder renews it every 5 s and may write for 10 s after each
-//! renewal was asked for ([`Fence`]); others wait until it has not changed for its 15 s. On a clean stop
-//! it is let go, and another takes over at once.
+//! One Lease in the agent's namespace. The holder renews it every 8 s, with one request, and may write for
+//! 11 s after each renewal was asked for ([`Fence`]); others hear of renewals by one watch and wait until
+//! there has been none for 14 s. On a clean stop it is let go, and another takes over at once.
+//!
+//! The times follow from two bounds: another must lead within 15 s of the holder's death, and the
+//! requests for all this must be few.
 mod decide;
 
 use std::time::{Duration, Instant};
@@ -11,22 +14,28 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiError, Fence, HANDOVER};
+use crate::api::{Api, ApiError, Fence, From, HANDOVER, Line, Lines, Of, WatchRequest, read_line};
 use crate::object::{Gvk, Resource, number, text};
 use decide::{Decision, Held, Observed};
 
 const LEASE: &str = "muster-agent";
 
 /// How long a Lease counts after a renewal.
-const DURATION: Duration = Duration::from_secs(15);
+const DURATION: Duration = Duration::from_secs(14);
 
 /// How long the holder itself goes on writing after a renewal: the rest is its distance to a successor.
 const TRUST: Duration = DURATION.saturating_sub(HANDOVER);
 
-const RENEW_EVERY: Duration = Duration::from_secs(5);
+const RENEW_EVERY: Duration = Duration::from_secs(8);
 
-/// How often those that wait look.
+/// How long one renewal may take: what is left of the trust in the one before.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often those that wait look when they cannot watch.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a watch of the Lease is kept open.
+const WATCH_SECONDS: std::ops::Range<u64> = 1_800..3_600;
 
 /// Wait after a request that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,6 +60,22 @@ pub(crate) struct Election {
     leadership: watch::Sender<Leadership>,
 }
 
+/// What one agent knows of the election.
+struct Part {
+    seen: Observed,
+    /// The Lease as we wrote it last, while we hold it.
+    mine: Option<Value>,
+    /// Until when the last renewal counts for us.
+    trusted_until: Option<Instant>,
+}
+
+/// What to wait for.
+enum Next {
+    Time(Duration),
+    /// Of the Lease.
+    News,
+}
+
 impl Election {
     pub(crate) fn new(
         api: Api,
@@ -65,21 +90,20 @@ impl Election {
     /// Takes part until `shutdown`, then lets the Lease go. Whoever acts on [`Leadership::Leading`] must
     /// have stopped by then.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let mut seen = Observed::nothing(Instant::now());
-        let mut trusted_until = None;
+        let mut part = Part { seen: Observed::nothing(Instant::now()), mine: None, trusted_until: None };
         while !shutdown.is_cancelled() {
-            let wait = tokio::select! {
-                wait = self.round(&mut seen, &mut trusted_until) => wait,
+            let next = tokio::select! {
+                next = self.round(&mut part) => next,
                 () = shutdown.cancelled() => break,
             };
-            if trusted_until.is_some_and(|until| until <= Instant::now()) {
+            if part.trusted_until.is_some_and(|until| until <= Instant::now()) {
                 tracing::warn!("The Lease could not be renewed in time, so this agent stops acting.");
-                trusted_until = None;
+                part.trusted_until = None;
                 self.fence.close();
                 self.leadership.send_replace(Leadership::Unknown);
             }
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = self.wait(next, &mut part.seen) => {}
                 () = shutdown.cancelled() => break,
             }
         }
@@ -90,40 +114,51 @@ impl Election {
         self.leadership.send_replace(Leadership::Unknown);
     }
 
-    /// Looks, decides, perhaps writes; gives the wait until the next round.
-    async fn round(&self, seen: &mut Observed, trusted_until: &mut Option<Instant>) -> Duration {
+    /// Looks, decides, perhaps writes; says what to wait for until the next round.
+    async fn round(&self, part: &mut Part) -> Next {
         let began = Instant::now();
         // Requests must not outlast the trust they are to prolong.
-        let attempt = tokio::time::timeout(RENEW_EVERY, self.attempt(seen, began)).await;
+        let attempt = tokio::time::timeout(RENEW_TIMEOUT, self.attempt(part, began)).await;
         match attempt.unwrap_or(Err(ApiError::Timeout)) {
             Ok(Decision::Take) => {
-                *trusted_until = Some(began + TRUST);
+                part.trusted_until = Some(began + TRUST);
                 self.fence.open_until(began + TRUST);
                 self.announce(Leadership::Leading);
-                RENEW_EVERY
+                Next::Time((began + RENEW_EVERY).saturating_duration_since(Instant::now()))
             }
-            Ok(Decision::Wait(wait)) => {
-                *trusted_until = None;
+            Ok(Decision::Wait(_)) => {
+                part.trusted_until = None;
                 self.fence.close();
-                let leader = seen.holder().to_owned();
+                let leader = part.seen.holder().to_owned();
                 self.announce(Leadership::Standby { leader });
-                wait
+                Next::News
             }
             Err(error) => {
                 tracing::warn!(%error, "The Lease could not be read or written.");
-                RETRY_AFTER
+                Next::Time(RETRY_AFTER)
             }
         }
     }
 
-    async fn attempt(&self, seen: &mut Observed, now: Instant) -> Result<Decision, ApiError> {
+    async fn attempt(&self, part: &mut Part, now: Instant) -> Result<Decision, ApiError> {
+        // What we wrote last is what is there, unless another has written since: then this is refused.
+        if let Some(mine) = part.mine.take() {
+            match self.api.replace(&resource(), &self.namespace, LEASE, &self.taken(&mine)).await {
+                Ok(lease) => {
+                    part.mine = Some(lease);
+                    return Ok(Decision::Take);
+                }
+                Err(ApiError::Conflict(_) | ApiError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let lease = match self.api.get(&resource(), &self.namespace, LEASE).await {
             Ok(lease) => Some(lease),
             Err(ApiError::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
-        seen.see(lease.as_ref().map(read), now);
-        let decision = seen.decide(&self.identity, LOOK_EVERY, now);
+        part.seen.see(lease.as_ref().map(read), now);
+        let decision = part.seen.decide(&self.identity, now);
         if decision != Decision::Take {
             return Ok(decision);
         }
@@ -135,10 +170,52 @@ impl Election {
             None => self.create().await,
         };
         match written {
-            Ok(_) => Ok(Decision::Take),
-            // Another was faster: see what it wrote.
-            Err(ApiError::Conflict(_)) => Ok(Decision::Wait(Duration::from_millis(100))),
+            Ok(lease) => {
+                part.mine = Some(lease);
+                Ok(Decision::Take)
+            }
+            // Another was faster.
+            Err(ApiError::Conflict(_)) => {
+                let lease = self.api.get(&resource(), &self.namespace, LEASE).await?;
+                part.seen.see(Some(read(&lease)), now);
+                match part.seen.decide(&self.identity, now) {
+                    Decision::Take => Err(ApiError::Conflict("The Lease keeps changing.".to_owned())),
+                    wait => Ok(wait),
+                }
+            }
             Err(error) => Err(error),
+        }
+    }
+
+    async fn wait(&self, next: Next, seen: &mut Observed) {
+        match next {
+            Next::Time(wait) => tokio::time::sleep(wait).await,
+            Next::News => self.listen(seen).await,
+        }
+    }
+
+    /// Hears of the holder's renewals until there is none for too long, it lets go, or nothing is heard
+    /// any more.
+    async fn listen(&self, seen: &mut Observed) {
+        let resource = resource();
+        let request = WatchRequest {
+            resource: &resource,
+            namespace: &self.namespace,
+            of: Of::Name(LEASE),
+            from: From::Version(seen.version()),
+            seconds: fastrand::u64(WATCH_SECONDS),
+        };
+        let opened = tokio::time::timeout(RENEW_TIMEOUT, self.api.watch(&request)).await;
+        let Ok(Ok(mut lines)) = opened else {
+            return tokio::time::sleep(LOOK_EVERY).await;
+        };
+        while let Decision::Wait(left) = seen.decide(&self.identity, Instant::now()) {
+            match tokio::time::timeout(left, next_lease(&mut lines)).await {
+                Ok(Some(held)) => seen.see(held, Instant::now()),
+                // The watch has ended. One that ends at once must not be opened in a tight loop.
+                Ok(None) => return tokio::time::sleep(RETRY_AFTER).await,
+                Err(_) => return,
+            }
         }
     }
 
@@ -209,6 +286,19 @@ impl Election {
             }
             changed
         });
+    }
+}
+
+/// What the next news of the Lease says; none inside when it is gone, none at all when the watch has ended.
+async fn next_lease(lines: &mut Lines) -> Option<Option<Held>> {
+    loop {
+        let line = lines.next().await.ok()??;
+        match read_line(&line).ok()? {
+            Line::Exists(lease) => return Some(Some(read(&serde_json::from_str(lease.get()).ok()?))),
+            Line::Gone(_) => return Some(None),
+            Line::Empty | Line::Bookmark { .. } => {}
+            Line::Expired | Line::Error(_) => return None,
+        }
     }
 }
 

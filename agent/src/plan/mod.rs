@@ -26,6 +26,7 @@ use self::hook::{Hook, Phase};
 use self::wave::Wave;
 use crate::applyset::Parent;
 use crate::directives::Directives;
+use crate::drift::Ignored;
 use crate::object::{Digest, GroupKind, ObjectKey, Resource};
 
 /// Where in Git an object is written.
@@ -47,7 +48,9 @@ pub(crate) struct Desired {
     pub(crate) resource: Arc<Resource>,
     /// The object as JSON, with our labels and its namespace.
     pub(crate) body: Arc<[u8]>,
-    /// Digest of what Git says of it.
+    /// What of it is none of Git's business.
+    pub(crate) ignored: Option<Arc<Ignored>>,
+    /// Digest of what Git says of it, and of what is ignored.
     pub(crate) digest: Digest,
     pub(crate) place: Place,
     /// What its annotations ask for.

@@ -18,6 +18,7 @@ pub(crate) fn desired(key: &ObjectKey) -> Desired {
     Desired {
         resource: resource(key),
         body: Arc::from(*b"{}"),
+        ignored: None,
         digest,
         place,
         directives: Directives::default(),

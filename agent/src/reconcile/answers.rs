@@ -51,11 +51,13 @@ impl Core {
                     member.note = applied.note.map(Into::into);
                 }
                 member.seen = Some(applied.seen);
-                member.baseline =
-                    Some(Baseline { digest: applied.digest, version, projection: applied.projection });
+                let mut projection = applied.projection;
+                self.shapes.share(&mut projection);
+                member.baseline = Some(Baseline { digest: applied.digest, version, projection });
                 if let Some(mut drift) = member.drift.take() {
                     member.fight.get_or_insert_default().corrected(now.instant);
                     drift.corrected_at = Some(now.timestamp);
+                    drift.held_until = None;
                     self.actions.push(Action::Event(Told {
                         kind: EventKind::DriftCorrected,
                         app: name.to_owned(),

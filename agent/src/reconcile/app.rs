@@ -1,5 +1,6 @@
 //! What is known of one app and of each of its objects?
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use muster_wire::v1::{Drift, HealthStatus, SyncStatus};
@@ -7,11 +8,12 @@ use prost_types::Timestamp;
 
 use super::order::Progress;
 use super::permit::Permit;
+use super::resolve::Owner;
 use crate::apply::{Before, Known};
 use crate::applyset::{self, Parent};
 use crate::directives::{Prune, Reconcile};
 use crate::drift::{Fight, Projection};
-use crate::object::{Digest, ObjectKey};
+use crate::object::{Digest, Gvk, ObjectKey, Resource};
 use crate::plan::{Desired, Kinds, Plan, Step, Surplus, View};
 use crate::source::{Manifest, Options, Problem};
 use crate::watch::Seen;
@@ -52,6 +54,10 @@ pub(super) struct App {
     /// What is wrong with the document or the manifests at the wanted revision.
     pub(super) problems: Vec<Problem>,
     pub(super) members: BTreeMap<ObjectKey, Member>,
+    /// The kinds of the members that Git wants.
+    pub(super) wanted_kinds: BTreeMap<Gvk, Arc<Resource>>,
+    /// The members that may have [`Member::held_until`] set.
+    pub(super) held: BTreeSet<ObjectKey>,
     /// The ApplySet parent as last read or written; none when there is none.
     pub(super) parent: Option<Parent>,
     pub(super) run: Option<Run>,
@@ -131,6 +137,8 @@ pub(super) struct Member {
     /// What was done for it beside applying it: adopted, created anew.
     pub(super) note: Option<Box<str>>,
     pub(super) fight: Option<Box<Fight>>,
+    /// What was found to scale it, when its replicas drifted.
+    pub(super) scaler: Option<Box<str>>,
     /// Not to be corrected before, since somebody keeps changing it.
     pub(super) held_until: Option<Instant>,
     /// A write is under way.
@@ -229,6 +237,8 @@ impl App {
             unresolved: Vec::new(),
             problems: Vec::new(),
             members: BTreeMap::new(),
+            wanted_kinds: BTreeMap::new(),
+            held: BTreeSet::new(),
             parent: None,
             run: None,
             run_problem: None,
@@ -237,6 +247,18 @@ impl App {
             corrected: VecDeque::new(),
             synced_at: None,
             last: Last::default(),
+        }
+    }
+
+    /// Whose objects its manifests are.
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            app: self.name.clone(),
+            set_id: self.set_id.clone(),
+            namespace: self.options.namespace.clone(),
+            content: self.coming,
+            rules: self.options.rules.clone(),
+            ignores: self.options.ignores.clone(),
         }
     }
 
@@ -393,8 +415,23 @@ impl App {
 
     /// When something is to be looked at again without any news.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let held = self.members.values().filter_map(|member| member.held_until).min();
+        let held = self.held.iter().filter_map(|key| self.members.get(key)?.held_until).min();
         self.retry_at.into_iter().chain(held).chain(self.order_deadline()).chain(self.permit_at).min()
+    }
+
+    /// Lets go of the members that need not be held back any longer; false when there are none.
+    pub(super) fn release(&mut self, now: Instant) -> bool {
+        let held = self.held.len();
+        let members = &mut self.members;
+        self.held.retain(|key| match members.get_mut(key).map(|member| &mut member.held_until) {
+            Some(until) if until.is_some_and(|at| at <= now) => {
+                *until = None;
+                false
+            }
+            Some(until) => until.is_some(),
+            None => false,
+        });
+        self.held.len() < held
     }
 
     /// Remembers a drift that was put right.

@@ -19,7 +19,7 @@ use super::wishes::resolve_rest;
 use crate::api::ApiError;
 use crate::apply::{Done, Known};
 use crate::applyset::Parent;
-use crate::backoff::jittered;
+use crate::drift::Shapes;
 use crate::health::cause::Cause;
 use crate::health::course::Courses;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
@@ -60,6 +60,12 @@ pub(super) enum Input {
         generation: i64,
         cause: Option<Option<Cause>>,
     },
+    /// What scales an object, if anything does.
+    Scaler {
+        app: String,
+        key: ObjectKey,
+        scaler: Option<String>,
+    },
     /// One write of a run has been answered.
     Done {
         app: String,
@@ -83,9 +89,8 @@ pub(super) enum Action {
     Unwatch(Gvk),
     Locate(GroupKind),
     Resolve {
-        app: String,
-        generation: u64,
         owner: Owner,
+        generation: u64,
         manifests: Vec<Manifest>,
     },
     Refresh {
@@ -99,6 +104,11 @@ pub(super) enum Action {
         key: ObjectKey,
         resource: Arc<Resource>,
         generation: i64,
+    },
+    /// Looks for what scales an object.
+    FindScaler {
+        app: String,
+        key: ObjectKey,
     },
     Run {
         app: String,
@@ -137,9 +147,6 @@ pub(super) struct Now {
     pub(super) timestamp: Timestamp,
 }
 
-/// How often everything is listed anew, in case a watch has missed something.
-const RELIST_EVERY: Duration = Duration::from_secs(3_600);
-
 /// How the objects of a kind are being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
@@ -154,6 +161,8 @@ pub(super) struct Watched {
     pub(super) look: Look,
     /// Number of its last list.
     pub(super) listing: u64,
+    /// When it is listed in full again, in case its watch has missed something.
+    pub(super) check_at: Option<Instant>,
     pub(super) resource: Arc<Resource>,
     /// Why it cannot be listed.
     pub(super) error: Option<ApiError>,
@@ -175,14 +184,20 @@ pub(super) struct Core {
     pub(super) locating: BTreeSet<GroupKind>,
     parents_known: bool,
     pub(super) source_known: bool,
+    /// Every kind has been listed, and that was told.
+    pub(super) told_first_look: bool,
     /// A snapshot that came before the parents.
     early: Option<Box<Snapshot>>,
     next_run: u64,
+    /// Field sets of the objects' baselines.
+    pub(super) shapes: Shapes,
     /// Counts the contents of all apps.
     pub(super) generations: u64,
     /// Counts the lists of all kinds.
     pub(super) listings: u64,
-    relist_at: Instant,
+    /// How often each kind is listed in full.
+    pub(super) check_every: Duration,
+    ticked_at: Option<Instant>,
     /// Objects that are not well.
     pub(super) courses: Courses,
     /// Apps to plan again, and those to report again.
@@ -192,7 +207,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(home: &str, now: Now) -> Core {
+    pub(super) fn new(home: &str, check_every: Duration, now: Now) -> Core {
         Core {
             home: home.to_owned(),
             apps: BTreeMap::new(),
@@ -203,11 +218,14 @@ impl Core {
             locating: BTreeSet::new(),
             parents_known: false,
             source_known: false,
+            told_first_look: false,
             early: None,
             next_run: 1,
+            shapes: Shapes::default(),
             generations: 0,
             listings: 0,
-            relist_at: now.instant + jittered(RELIST_EVERY),
+            check_every,
+            ticked_at: None,
             courses: Courses::new(now.instant),
             to_plan: BTreeSet::new(),
             to_report: BTreeSet::new(),
@@ -237,6 +255,7 @@ impl Core {
             Input::Looked { app, key, generation, cause } => {
                 self.looked(&app, &key, generation, cause, now);
             }
+            Input::Scaler { app, key, scaler } => self.scaled(&app, &key, scaler),
             Input::Done { app, run, done } => self.done(&app, run, done, now),
             Input::Finished { app, run, problem } => self.finished(&app, run, problem, now),
             Input::Tick => self.tick(now),
@@ -254,9 +273,12 @@ impl Core {
 
     /// When [`Input::Tick`] is due next.
     pub(super) fn next_deadline(&self, now: Now) -> Instant {
-        let deadlines = self.apps.values().filter_map(App::next_deadline);
-        let news = deadlines.filter(|at| *at > now.instant).min().unwrap_or(self.relist_at);
-        news.min(self.relist_at).min(self.courses.next_deadline().unwrap_or(self.relist_at))
+        let apps = self.apps.values().filter_map(App::next_deadline);
+        let checks = self.watches.values().filter_map(|watched| watched.check_at);
+        // What was due at the last tick has been seen to; what became due since has not.
+        let unseen = |at: &Instant| self.ticked_at.is_none_or(|ticked| *at > ticked);
+        let soonest = apps.chain(checks).filter(unseen).chain(self.courses.next_deadline()).min();
+        soonest.unwrap_or_else(|| now.instant + self.check_every)
     }
 
     fn parents(&mut self, parents: Vec<Parent>, now: Now) {
@@ -360,7 +382,7 @@ impl Core {
         let mut listed = true;
         let mut listing = false;
         let parent = app.parent.iter().flat_map(|parent| &parent.kinds);
-        let wanted = app.members.iter().filter(|(_, m)| m.desired.is_some()).map(|(key, _)| &key.kind);
+        let wanted = app.wanted_kinds.keys().map(|gvk| &gvk.group_kind);
         let kinds: BTreeSet<&GroupKind> = parent.chain(wanted).collect();
         for kind in kinds {
             let mut watches = self.watches.iter().filter(|(gvk, _)| gvk.group_kind == *kind).peekable();
@@ -387,13 +409,13 @@ impl Core {
     }
 
     fn tick(&mut self, now: Now) {
+        self.ticked_at = Some(now.instant);
         self.look_into(now);
         self.renew_permits(false, now);
-        if self.relist_at <= now.instant {
-            self.relist_at = now.instant + jittered(RELIST_EVERY);
-            for watched in self.watches.values() {
-                self.actions.push(Action::Watch(watched.resource.clone()));
-            }
+        let check_due = |watched: &&mut Watched| watched.check_at.is_some_and(|at| at <= now.instant);
+        for watched in self.watches.values_mut().filter(check_due) {
+            watched.check_at = None;
+            self.actions.push(Action::Watch(watched.resource.clone()));
         }
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         for (name, app) in &mut self.apps {
@@ -401,10 +423,9 @@ impl Core {
                 self.to_plan.insert(name.clone());
                 self.to_report.insert(name.clone());
             }
-            let held = app.members.values_mut().filter(|member| due(member.held_until));
-            let released = held.map(|member| member.held_until = None).count();
+            let released = app.release(now.instant);
             if !due(app.retry_at) {
-                if released > 0 {
+                if released {
                     self.to_plan.insert(name.clone());
                 }
                 continue;

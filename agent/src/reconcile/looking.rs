@@ -1,5 +1,6 @@
 //! What is watched, whose is what is seen, and what is wanted of it?
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use muster_wire::v1::EventKind;
 
@@ -7,11 +8,13 @@ use super::app::Member;
 use super::core::{Action, Core, Look, Now, Told, Watched};
 use super::observe::News;
 use crate::api::ApiError;
+use crate::backoff::jittered;
+use crate::drift;
 use crate::health::Health;
-use crate::object::{GroupKind, Gvk, ObjectKey};
+use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::Desired;
 use crate::plan::hook::Ran;
-use crate::watch::{Event, Observation, Seen};
+use crate::watch::{Event, Observation, Seen, Sighting};
 
 impl Core {
     /// Takes what Git wants of an app: all of it, or (when not `whole`) something more.
@@ -37,6 +40,9 @@ impl Core {
             self.settle_claim(name, &key);
         }
         if let Some(app) = self.apps.get_mut(name) {
+            let wanted = app.members.values().filter_map(|member| member.desired.as_ref());
+            app.wanted_kinds =
+                wanted.map(|desired| (desired.resource.gvk.clone(), desired.resource.clone())).collect();
             let id = app.set_id.clone();
             app.members.retain(|_, member| {
                 let ours =
@@ -115,12 +121,8 @@ impl Core {
         if self.apps.values().any(|app| app.resolving && app.resolved == 0) {
             return;
         }
-        let mut wanted = BTreeMap::new();
-        for member in self.apps.values().flat_map(|app| app.members.values()) {
-            if let Some(desired) = &member.desired {
-                wanted.entry(&desired.resource.gvk).or_insert(&desired.resource);
-            }
-        }
+        let mut wanted: BTreeMap<&Gvk, &Arc<Resource>> =
+            self.apps.values().flat_map(|app| &app.wanted_kinds).collect();
         let versioned: BTreeSet<&GroupKind> = wanted.keys().map(|gvk| &gvk.group_kind).collect();
         let parents = self.apps.values().flat_map(|app| app.parent.iter().flat_map(|parent| &parent.kinds));
         let others: BTreeSet<&GroupKind> = parents.filter(|kind| !versioned.contains(kind)).collect();
@@ -149,8 +151,13 @@ impl Core {
             self.actions.push(Action::Unwatch(gvk));
         }
         for (gvk, resource) in start {
-            let watched =
-                Watched { look: Look::Listing, listing: 0, resource: resource.clone(), error: None };
+            let watched = Watched {
+                look: Look::Listing,
+                listing: 0,
+                check_at: None,
+                resource: resource.clone(),
+                error: None,
+            };
             self.watches.insert(gvk, watched);
             self.actions.push(Action::Watch(resource));
         }
@@ -168,12 +175,14 @@ impl Core {
                 self.listings += 1;
                 watched.listing = self.listings;
             }
-            Event::Exists(observation) => self.exists(&observation, now),
-            Event::Gone(observation) => self.gone(&observation),
+            Event::Exists(sighting) => self.sighted(&sighting, now),
+            Event::Gone { key, version } => self.gone(&key, version),
             Event::Listed => {
                 watched.look = Look::Listed;
                 watched.error = None;
+                watched.check_at = Some(now.instant + jittered(self.check_every));
                 self.sweep(kind);
+                self.tell_first_look();
             }
             Event::Failed(error) => {
                 if watched.look == Look::Listing || matches!(error, ApiError::NotFound { .. }) {
@@ -184,6 +193,19 @@ impl Core {
                 self.touch_kind(&kind.group_kind);
             }
         }
+    }
+
+    /// Says once how everything was found.
+    fn tell_first_look(&mut self) {
+        let listed = self.watches.values().all(|watched| watched.look == Look::Listed);
+        if self.told_first_look || !listed || !self.is_ready() || self.is_resolving() {
+            return;
+        }
+        self.told_first_look = true;
+        let members = || self.apps.values().flat_map(|app| app.members.values());
+        let objects = members().filter(|member| member.desired.is_some()).count();
+        let in_sync = members().filter(|member| member.in_sync()).count();
+        tracing::info!(apps = self.apps.len(), objects, in_sync, "Every app has been looked at.");
     }
 
     /// A list is complete: what it did not have is gone.
@@ -220,6 +242,38 @@ impl Core {
         }
     }
 
+    /// An object exists. It is read whole only when it is not known in that version already, so that a
+    /// full list of what has not changed costs next to nothing.
+    fn sighted(&mut self, sighting: &Sighting, now: Now) {
+        if self.is_known(sighting) {
+            return;
+        }
+        match sighting.observe() {
+            Ok(observation) => self.exists(&observation, now),
+            Err(error) => {
+                tracing::warn!(object = %sighting.key, %error, "An object cannot be read and is left out.");
+            }
+        }
+    }
+
+    /// Whether every app that wants the object knows it like this. Notes that it was listed.
+    fn is_known(&mut self, sighting: &Sighting) -> bool {
+        // What one app has and another wants changes hands by being seen.
+        if self.leftovers.contains_key(&sighting.key) {
+            return false;
+        }
+        let Some(names) = self.claims.get(&sighting.key).filter(|names| !names.is_empty()) else {
+            return false;
+        };
+        let listing = self.watches.get(&sighting.resource.gvk).map_or(0, |watched| watched.listing);
+        for name in names {
+            let member = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&sighting.key));
+            let Some(member) = member.filter(|member| member.knows(sighting)) else { return false };
+            member.listing = member.listing.max(listing);
+        }
+        true
+    }
+
     /// Routes an object that exists to the apps it concerns.
     pub(super) fn exists(&mut self, observation: &Observation, now: Now) {
         let key = observation.key.clone();
@@ -232,6 +286,9 @@ impl Core {
             member.listing = member.listing.max(listing);
             let before = member.seen.as_ref().map(telling);
             let news = member.exists(observation, (now.instant, now.timestamp));
+            if let Some(baseline) = &mut member.baseline {
+                self.shapes.share(&mut baseline.projection);
+            }
             let after = member.seen.as_ref().map(telling);
             self.tell(name, &key, &news);
             if news != News::Stale && (news != News::Noted || before != after) {
@@ -272,8 +329,7 @@ impl Core {
         self.touch(name);
     }
 
-    fn gone(&mut self, observation: &Observation) {
-        let (key, version) = (&observation.key, observation.seen.version);
+    fn gone(&mut self, key: &ObjectKey, version: u64) {
         let mut names = self.claims.get(key).cloned().unwrap_or_default();
         names.extend(self.leftovers.get(key).cloned());
         for name in names {
@@ -305,18 +361,41 @@ impl Core {
         self.touch(name);
     }
 
+    /// It is known what scales an object whose replicas drifted.
+    pub(super) fn scaled(&mut self, name: &str, key: &ObjectKey, scaler: Option<String>) {
+        let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(key)) else { return };
+        let scaler = scaler.map(String::into_boxed_str);
+        if member.scaler == scaler {
+            return;
+        }
+        if let Some(scaler) = &scaler {
+            tracing::warn!(app = name, object = %key, "{scaler} scales {key}, and so does Git.");
+        }
+        member.scaler = scaler;
+        if let Some(drift) = &mut member.drift {
+            drift.advice = drift::advice(key, drift, member.scaler.as_deref());
+        }
+        self.to_report.insert(name.to_owned());
+    }
+
     /// Tells of a drift, and asks for what has to be read.
     pub(super) fn tell(&mut self, name: &str, key: &ObjectKey, news: &News) {
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(member) = app.members.get_mut(key) else { return };
         member.reading |= *news == News::Refresh && member.desired.is_some();
+        if member.held_until.is_some() {
+            app.held.insert(key.clone());
+        }
         match (news, &member.drift, &member.desired) {
             (News::Drifted, Some(drift), _) => {
                 let message = super::status::drift_sentence(drift);
                 tracing::info!(app = name, object = %key, manager = drift.field_manager, "{message}");
                 if member.held_until.is_some() {
-                    let sentence = super::status::fight_sentence(key, &drift.field_manager);
+                    let sentence = super::status::fight_sentence(key, drift);
                     tracing::warn!(app = name, object = %key, "{sentence}");
+                }
+                if drift::may_be_scaled(drift) {
+                    self.actions.push(Action::FindScaler { app: name.to_owned(), key: key.clone() });
                 }
                 self.actions.push(Action::Event(Told {
                     kind: EventKind::DriftDetected,

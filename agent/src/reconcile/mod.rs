@@ -35,8 +35,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::core::{Action, Core, Input, Now, Told};
-use crate::api::Api;
 use crate::api::discovery::Discovery;
+use crate::api::{Api, Gate};
 use crate::apply::Executor;
 use crate::events::{self, Recorder};
 use crate::metrics::Happening;
@@ -46,17 +46,17 @@ use crate::serve::{BEAT_EVERY, Standing};
 use crate::source::{Problem, Snapshot, Update};
 use crate::watch;
 
-/// Writes under way at the same time, of all apps together.
-const WRITES_MAX: usize = 16;
-
 /// Apps being synced at the same time: a few, so that their objects in memory are few.
 const RUNS_MAX: usize = 8;
 
 /// News waiting for the loop. Each may hold an object's body, so few may wait.
 const NEWS_MAX: usize = 32;
 
-/// How long changes are collected before they are reported.
+/// How long changes are collected before they are reported, at least.
 const REPORT_AFTER: Duration = Duration::from_millis(30);
+
+/// So many times longer than making a report takes: with many objects that takes a while.
+const REPORT_SHARE: u32 = 20;
 
 /// The time between two changes of nothing but the time of the last fetch in the report.
 const FETCHED_EVERY: i64 = 30;
@@ -66,6 +66,8 @@ pub(crate) struct Reconciler {
     pub(crate) api: Api,
     /// Namespace of the agent and of the ApplySet parents.
     pub(crate) home: String,
+    /// How often each kind is listed in full, in case a watch has missed something.
+    pub(crate) full_check_interval: Duration,
     pub(crate) reports: Reports,
     pub(crate) standing: Standing,
     /// What is the same for as long as this agent leads.
@@ -84,6 +86,8 @@ struct Loop {
     /// The problems of the last snapshot.
     documents: Vec<(Problem, Timestamp)>,
     report_at: Option<Instant>,
+    /// How long changes are collected, as the last report suggests.
+    report_after: Duration,
 }
 
 /// Everything under way for the loop.
@@ -107,13 +111,12 @@ impl Reconciler {
         let (sightings, mut seen) = mpsc::channel(NEWS_MAX);
         let home: Arc<str> = self.home.as_str().into();
         let discovery = Arc::new(Discovery::new(self.api.clone()));
-        let writes = Arc::new(Semaphore::new(WRITES_MAX));
         let executor = Executor {
             api: self.api.clone(),
             writer: self.api.clone(),
             discovery: discovery.clone(),
             home: home.clone(),
-            writes,
+            writes: Arc::new(Gate::new()),
         };
         let mut tasks = Tasks {
             api: self.api,
@@ -133,13 +136,14 @@ impl Reconciler {
         tasks.set.spawn(writer.run());
         let mut this = Loop {
             tasks,
-            core: Core::new(&self.home, now()),
+            core: Core::new(&self.home, self.full_check_interval, now()),
             reports: self.reports,
             recorder,
             cluster: self.cluster,
             git: None,
             documents: Vec::new(),
             report_at: None,
+            report_after: REPORT_AFTER,
         };
         this.report_cluster();
         loop {
@@ -217,6 +221,7 @@ impl Loop {
         if self.report_at.is_some_and(|at| at <= now.instant) {
             self.report_at = None;
             self.core.report(now);
+            self.report_after = (now.instant.elapsed() * REPORT_SHARE).max(REPORT_AFTER);
         }
         self.take(Input::Tick);
     }
@@ -242,7 +247,7 @@ impl Loop {
                 self.reports.settle();
             }
         } else if self.report_at.is_none() {
-            self.report_at = Some(now.instant + REPORT_AFTER);
+            self.report_at = Some(now.instant + self.report_after);
         }
     }
 
@@ -274,13 +279,14 @@ impl Loop {
             Action::Watch(resource) => self.tasks.watch(resource),
             Action::Unwatch(kind) => self.tasks.unwatch(&kind),
             Action::Locate(kind) => self.tasks.locate(kind),
-            Action::Resolve { app, generation, owner, manifests } => {
-                self.tasks.resolve(app, generation, owner, manifests);
+            Action::Resolve { owner, generation, manifests } => {
+                self.tasks.resolve(owner, generation, manifests);
             }
             Action::Refresh { app, key, resource } => self.tasks.refresh(app, key, resource),
             Action::Look { app, key, resource, generation } => {
                 self.tasks.look(app, key, resource, generation);
             }
+            Action::FindScaler { app, key } => self.tasks.find_scaler(app, key),
             Action::Run { app, run, account, plan, known } => self.tasks.run(app, run, account, plan, known),
             Action::Cancel { run } => self.tasks.cancel(run),
             Action::Ended { run } => self.tasks.ended(run),

@@ -4,7 +4,7 @@
 //! exists: our fields equal --> nothing    differ --> Drifted    again equal --> Restored
 //! gone:   wanted --> Refresh (deleted, or has it only lost our label?)
 //! ```
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use muster_wire::v1::Drift;
 use prost_types::Timestamp;
@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::app::{Baseline, Member};
 use crate::drift::{self, Projection, Verdict};
 use crate::object::ObjectKey;
-use crate::watch::Observation;
+use crate::plan::Desired;
+use crate::watch::{Observation, Sighting};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,14 @@ pub(super) enum News {
 }
 
 impl Member {
+    /// Whether the object was seen and judged in that very version.
+    pub(super) fn knows(&self, sighting: &Sighting) -> bool {
+        let seen = self.seen.as_ref();
+        self.baseline.is_some()
+            && sighting.version > 0
+            && seen.is_some_and(|seen| seen.version == sighting.version && seen.uid == sighting.uid)
+    }
+
     /// The object exists, as a watch or a read says.
     pub(super) fn exists(&mut self, observation: &Observation, now: (Instant, Timestamp)) -> News {
         let version = observation.seen.version;
@@ -61,13 +70,13 @@ impl Member {
             Some(baseline) if version <= baseline.version => News::Noted,
             // About to be applied anew; should Git go back before that, the change must not be forgotten.
             Some(baseline) if baseline.digest != desired.digest => {
-                if !baseline.projection.differs(&observation.body).is_empty() {
+                if !differences(baseline, desired, observation).is_empty() {
                     self.baseline = None;
                 }
                 News::Noted
             }
             Some(baseline) => {
-                let paths = baseline.projection.differs(&observation.body);
+                let paths = differences(baseline, desired, observation);
                 if paths.is_empty() {
                     baseline.version = version;
                     self.held_until = None;
@@ -77,10 +86,9 @@ impl Member {
                 let fields = drift::describe(&observation.key, &paths, &wanted, &observation.body);
                 let manager = drift::last_writer(&observation.body, &paths);
                 let object = observation.key.to_ref(&desired.resource.gvk.version);
-                self.drifted(
-                    Drift { object: Some(object), fields, field_manager: manager, ..Drift::default() },
-                    now,
-                )
+                let drift =
+                    Drift { object: Some(object), fields, field_manager: manager, ..Drift::default() };
+                self.drifted(&observation.key, drift, now)
             }
         }
     }
@@ -105,13 +113,14 @@ impl Member {
                 if !self.is_hook() && self.is_applied() && !self.writing && !self.is_left_alone() =>
             {
                 let object = key.to_ref(&desired.resource.gvk.version);
-                self.drifted(Drift { object: Some(object), deleted: true, ..Drift::default() }, now)
+                self.drifted(key, Drift { object: Some(object), deleted: true, ..Drift::default() }, now)
             }
             _ => News::Noted,
         }
     }
 
-    fn drifted(&mut self, mut drift: Drift, (instant, timestamp): (Instant, Timestamp)) -> News {
+    fn drifted(&mut self, key: &ObjectKey, mut drift: Drift, now: (Instant, Timestamp)) -> News {
+        let (instant, timestamp) = now;
         let verdict = self.fight.as_ref().map_or(Verdict::Now, |fight| fight.judge(instant));
         self.held_until = match verdict {
             Verdict::Now => None,
@@ -120,19 +129,34 @@ impl Member {
         // The first sight of a drift is when it was detected, however it goes on.
         let before = self.drift.take();
         drift.detected_at = before.as_ref().map_or(Some(timestamp), |before| before.detected_at);
-        let same = before.is_some_and(|before| *before == drift);
+        drift.advice = drift::advice(key, &drift, self.scaler.as_deref());
+        let same = before.is_some_and(|before| Drift { held_until: None, ..*before } == drift);
+        drift.held_until = self.held_until.map(|until| later(timestamp, until.duration_since(instant)));
         self.drift = Some(Box::new(drift));
         if same { News::Noted } else { News::Drifted }
     }
 }
 
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    Timestamp { seconds: time.seconds.saturating_add_unsigned(by.as_secs()), nanos: time.nanos }
+}
+
+fn differences(baseline: &Baseline, desired: &Desired, observation: &Observation) -> Vec<drift::Path> {
+    drift::differences(&baseline.projection, &observation.body, desired.ignored.as_deref())
+}
+
 /// After a restart: takes an object that can be told to be in sync for what it is.
-fn prove(observation: &Observation, desired: &crate::plan::Desired) -> Option<Baseline> {
+fn prove(observation: &Observation, desired: &Desired) -> Option<Baseline> {
     let fields = drift::our_fields(&observation.body)?;
+    let ignored = desired.ignored.as_deref();
     let wanted: Value = serde_json::from_slice(&desired.body).ok()?;
+    let wanted = match ignored {
+        Some(ignored) => ignored.reduce(&wanted, &observation.body).object,
+        None => wanted,
+    };
     drift::proven_in_sync(&wanted, &observation.body, fields).then(|| Baseline {
         digest: desired.digest,
         version: observation.seen.version,
-        projection: Projection::of(fields, &wanted, &observation.body),
+        projection: Projection::of(fields, &wanted, &drift::regarded(&observation.body, ignored)),
     })
 }

@@ -33,7 +33,7 @@ pub(super) struct Progress {
 pub(super) fn content(namespace: Option<&str>, manifests: &[Manifest]) -> Digest {
     // In any order: it is not the order in files that counts.
     let mut each: Vec<Digest> =
-        manifests.iter().map(|manifest| digest([manifest.value.to_string().as_bytes()])).collect();
+        manifests.iter().map(|manifest| digest([manifest.json().as_bytes()])).collect();
     each.sort_unstable();
     let namespace = namespace.unwrap_or_default().as_bytes();
     digest(std::iter::once(namespace).chain(each.iter().map(<[u8; 16]>::as_slice)))
@@ -123,8 +123,8 @@ impl App {
     /// Manifests of unknown kinds, as far as their annotations can be read.
     fn unknown(&self) -> Vec<Unknown> {
         let unknown = self.unresolved.iter().filter_map(|(manifest, _)| {
-            let annotations =
-                at(&manifest.value, &["metadata", "annotations"]).and_then(|all| all.as_object());
+            let object = manifest.read();
+            let annotations = at(&object, &["metadata", "annotations"]).and_then(|all| all.as_object());
             let hook = hook::read(annotations).unwrap_or_default();
             let phase = hook.as_ref().map(|hook| hook.phases.first().copied());
             // One that is never run is not waited for.

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::app::{App, Member, Presence};
 use super::core::{Action, Core, Input, Now};
@@ -20,7 +21,10 @@ use crate::api::{Api, ApiError};
 use crate::object::{ObjectKey, Resource};
 use crate::plan::{Plan, plan};
 use crate::source::{Problem, Snapshot};
-use crate::watch::{Event, Observation};
+use crate::watch::{Event, Observation, Sighting};
+
+/// Nothing is listed twice for one preview.
+const UNCHECKED: Duration = Duration::from_secs(3_600);
 
 /// What would be done about one app.
 pub(crate) struct Outlook {
@@ -69,7 +73,7 @@ impl fmt::Display for Verb {
 pub(crate) async fn preview(api: &Api, home: &str, snapshot: Snapshot) -> Result<Vec<Outlook>, ApiError> {
     let discovery = Discovery::new(api.clone());
     let time = now();
-    let mut core = Core::new(home, time);
+    let mut core = Core::new(home, UNCHECKED, time);
     core.handle(Input::Parents(parents(api, home).await?), time);
     core.handle(Input::Snapshot(Box::new(snapshot)), time);
     let mut actions = VecDeque::from(core.take_actions(time));
@@ -85,9 +89,9 @@ pub(crate) async fn preview(api: &Api, home: &str, snapshot: Snapshot) -> Result
 /// Does what of an action is only looking, and gives what was seen.
 async fn look(api: &Api, discovery: &Discovery, action: Action) -> Vec<Input> {
     match action {
-        Action::Resolve { app, generation, owner, manifests } => {
+        Action::Resolve { owner, generation, manifests } => {
             let resolution = Some(resolve(discovery, &owner, manifests).await);
-            vec![Input::Resolved { app, generation, resolution }]
+            vec![Input::Resolved { app: owner.app, generation, resolution }]
         }
         Action::Locate(kind) => match discovery.preferred(&kind).await {
             Ok(resource) => vec![Input::Located { kind, resource }],
@@ -107,6 +111,7 @@ async fn look(api: &Api, discovery: &Discovery, action: Action) -> Vec<Input> {
             vec![Input::Refreshed { app, key, found }]
         }
         Action::Look { .. }
+        | Action::FindScaler { .. }
         | Action::Unwatch(_)
         | Action::Run { .. }
         | Action::Cancel { .. }
@@ -123,9 +128,7 @@ async fn list(api: &Api, resource: &Arc<Resource>) -> Result<Vec<Event>, ApiErro
     loop {
         let page = api.page(resource, "", APP_LABEL, &next).await?;
         for item in page.items {
-            if let Ok(body) = serde_json::from_str(item.get()) {
-                events.push(Event::Exists(Box::new(Observation::of(resource, body))));
-            }
+            events.extend(Sighting::read(resource, &item).map(|sighting| Event::Exists(Box::new(sighting))));
         }
         if page.next.is_empty() {
             events.push(Event::Listed);

@@ -9,10 +9,11 @@ use crate::api::ApiError;
 use crate::api::discovery::Discovery;
 use crate::applyset::PART_OF;
 use crate::directives::Directives;
+use crate::drift::Ignores;
 use crate::object::{Digest, Gvk, ObjectKey, Resource, at, digest, hex, text};
-use crate::plan::Desired;
 use crate::plan::hook::{self, Hook};
 use crate::plan::wave::{self, Wave};
+use crate::plan::{Desired, Place};
 use crate::source::{Kind, Manifest, Problem, Rules};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
@@ -32,7 +33,7 @@ pub(super) struct Resolution {
 }
 
 /// Whose objects they are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Owner {
     pub(super) app: String,
     pub(super) set_id: String,
@@ -41,6 +42,7 @@ pub(super) struct Owner {
     pub(super) content: Digest,
     /// What the app may have; none when that is everything.
     pub(super) rules: Option<Arc<Rules>>,
+    pub(super) ignores: Ignores,
 }
 
 /// Asks the server for the kinds and makes the objects ready to be applied.
@@ -49,7 +51,8 @@ pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec
     let mut resolution = Resolution::default();
     let mut places = BTreeMap::new();
     for manifest in manifests {
-        let gvk = Gvk::of(text(&manifest.value, &["apiVersion"]), text(&manifest.value, &["kind"]));
+        let value = manifest.read();
+        let gvk = Gvk::of(text(&value, &["apiVersion"]), text(&value, &["kind"]));
         let resource = match kinds.get(&gvk) {
             Some(resource) => resource.clone(),
             None => {
@@ -59,7 +62,7 @@ pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec
             }
         };
         match resource {
-            Ok(Some(resource)) => match prepare(owner, &resource, &manifest) {
+            Ok(Some(resource)) => match prepare(owner, &resource, value, &manifest.place) {
                 Ok((key, desired)) => {
                     if let Some(first) = places.insert(key.clone(), desired.place.clone()) {
                         resolution.problems.push(written_twice(&key, &first, &desired.place));
@@ -68,7 +71,7 @@ pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec
                     }
                 }
                 Err(problem) => {
-                    if turn(&manifest).is_err() {
+                    if turn(&manifest.read()).is_err() {
                         resolution.unclear.push(problem.place.clone());
                     }
                     resolution.problems.push(problem);
@@ -110,13 +113,14 @@ fn written_twice(key: &ObjectKey, first: &crate::plan::Place, second: &crate::pl
 pub(super) fn prepare(
     owner: &Owner,
     resource: &Arc<Resource>,
-    manifest: &Manifest,
+    value: Value,
+    place: &Place,
 ) -> Result<(ObjectKey, Desired), Problem> {
-    let refuse = |message: String| Problem { kind: Kind::Render, place: manifest.place.to_string(), message };
+    let refuse = |message: String| Problem { kind: Kind::Render, place: place.to_string(), message };
     let kind = &resource.gvk.group_kind;
-    let (wave, hook) = turn(manifest).map_err(&refuse)?;
-    let mut name = text(&manifest.value, &["metadata", "name"]).to_owned();
-    let generate = text(&manifest.value, &["metadata", "generateName"]);
+    let (wave, hook) = turn(&value).map_err(&refuse)?;
+    let mut name = text(&value, &["metadata", "name"]).to_owned();
+    let generate = text(&value, &["metadata", "generateName"]);
     if name.is_empty() && hook.is_some() && !generate.is_empty() {
         name = generated_name(generate, &owner.content);
     }
@@ -125,8 +129,8 @@ pub(super) fn prepare(
             "This {kind} has no metadata.name; generated names cannot be kept in sync."
         )));
     }
-    let namespace = applied::namespace(&manifest.value, resource.namespaced, owner.namespace.as_deref());
-    let mut value = applied::complete(manifest.value.clone(), namespace).map_err(refuse)?;
+    let namespace = applied::namespace(&value, resource.namespaced, owner.namespace.as_deref()).to_owned();
+    let mut value = applied::complete(value, &namespace).map_err(refuse)?;
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return Err(refuse(format!("This {kind} has no metadata.")));
     };
@@ -144,17 +148,21 @@ pub(super) fn prepare(
     labels.insert(APP_LABEL.to_owned(), owner.app.as_str().into());
     labels.insert(PART_OF.to_owned(), owner.set_id.as_str().into());
     let directives = Directives::parse(&value).map_err(refuse)?;
-    let digest = digest([value.to_string().as_bytes()]);
+    let key = ObjectKey::new(kind.clone(), &namespace, &name);
+    let ignored = owner.ignores.of_object(&key);
+    // What is ignored no longer is to be put right, though the object is the same.
+    let without = ignored.as_ref().map(|ignored| format!("{ignored:?}"));
+    let content = value.to_string();
+    let digest = digest([content.as_bytes()].into_iter().chain(without.as_ref().map(String::as_bytes)));
     annotate(&mut value, CONTENT_ANNOTATION, &hex(&digest))
         .ok_or_else(|| refuse(format!("The metadata.annotations of this {kind} are not a map.")))?;
-    let key = ObjectKey::new(kind.clone(), namespace, &name);
     if let Some(rules) = &owner.rules {
-        let allowed = rules.allow(&kind.group, &kind.kind, namespace, &name);
+        let allowed = rules.allow(&kind.group, &kind.kind, &namespace, &name);
         allowed.map_err(|message| refuse(format!("{key} is not applied: {message}")))?;
     }
     let body: Arc<[u8]> = value.to_string().into_bytes().into();
-    let (place, hook) = (manifest.place.clone(), hook.map(Arc::new));
-    Ok((key, Desired { resource: resource.clone(), body, digest, place, directives, wave, hook }))
+    let (resource, place, hook) = (resource.clone(), place.clone(), hook.map(Arc::new));
+    Ok((key, Desired { resource, body, ignored, digest, place, directives, wave, hook }))
 }
 
 /// Sets an annotation; `None` when there is something else in the place of annotations.
@@ -169,8 +177,8 @@ fn annotate(object: &mut Value, name: &str, text: &str) -> Option<()> {
 }
 
 /// When an object is applied: its wave, and what it is a hook of.
-fn turn(manifest: &Manifest) -> Result<(Wave, Option<Hook>), String> {
-    let annotations = at(&manifest.value, &["metadata", "annotations"]).and_then(Value::as_object);
+fn turn(object: &Value) -> Result<(Wave, Option<Hook>), String> {
+    let annotations = at(object, &["metadata", "annotations"]).and_then(Value::as_object);
     Ok((wave::read(annotations)?, hook::read(annotations)?))
 }
 
@@ -184,7 +192,6 @@ fn generated_name(prefix: &str, content: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Place;
     use serde_json::json;
 
     fn run(namespaced: bool, kind: &str, value: Value) -> Result<(ObjectKey, Value), Problem> {
@@ -196,9 +203,9 @@ mod tests {
             namespace: Some("demo".to_owned()),
             content: [0xab; 16],
             rules: None,
+            ignores: Ignores::default(),
         };
-        let manifest = Manifest { value, place: Place { file: "a.yaml".into(), line: 3 } };
-        prepare(&owner, &resource, &manifest)
+        prepare(&owner, &resource, value, &Place { file: "a.yaml".into(), line: 3 })
             .map(|(key, desired)| (key, serde_json::from_slice(&desired.body).unwrap()))
     }
 

@@ -236,7 +236,7 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     }
     let fight = app.members.iter().find(|(_, member)| member.held_until.is_some() && member.drift.is_some());
     if let Some((key, member)) = fight {
-        return fight_sentence(key, member.drift.as_ref().map_or("", |drift| &drift.field_manager));
+        return member.drift.as_deref().map(|drift| fight_sentence(key, drift)).unwrap_or_default();
     }
     if let Some(why) =
         app.permit_sentence().filter(|_| app.is_suspended() || app.last.sync != SyncStatus::Synced)
@@ -280,11 +280,14 @@ fn waiting(app: &App) -> String {
 }
 
 /// Who fights over what.
-pub(super) fn fight_sentence(key: &ObjectKey, manager: &str) -> String {
+pub(super) fn fight_sentence(key: &ObjectKey, drift: &Drift) -> String {
+    let manager = drift.field_manager.as_str();
     let who = if manager.is_empty() { "Somebody" } else { manager };
-    format!(
-        "{who} keeps changing {key} back, so it is corrected less and less often. Stop that, or leave the field out of Git."
-    )
+    let way_out = match drift.advice.as_str() {
+        "" => "Stop that, or leave the field out of Git.",
+        advice => advice,
+    };
+    format!("{who} keeps changing {key} back, so it is corrected less and less often. {way_out}")
 }
 
 /// A drift in one sentence.
@@ -299,7 +302,7 @@ pub(super) fn drift_sentence(drift: &Drift) -> String {
     }
     let by =
         if drift.field_manager.is_empty() { String::new() } else { format!(" by {}", drift.field_manager) };
-    match drift.fields.as_slice() {
+    let what = match drift.fields.as_slice() {
         [] => format!("{name} was changed{by}."),
         [field] if field.found.is_empty() => format!("{name} was changed{by}: {} is gone.", field.path),
         [field] if field.wanted.is_empty() => {
@@ -311,5 +314,6 @@ pub(super) fn drift_sentence(drift: &Drift) -> String {
         [field, rest @ ..] => {
             format!("{name} was changed{by}: {} and {} more fields.", field.path, rest.len())
         }
-    }
+    };
+    if drift.advice.is_empty() { what } else { format!("{what} {}", drift.advice) }
 }

@@ -13,6 +13,7 @@ use crate::api::{Api, ApiError};
 use crate::apply::{Done, Known};
 use crate::applyset::{self, Parent};
 use crate::backoff::Backoff;
+use crate::drift;
 use crate::health::cause;
 use crate::metrics::{Happening, Metrics};
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
@@ -61,12 +62,12 @@ impl Tasks {
         });
     }
 
-    pub(super) fn resolve(&mut self, app: String, generation: u64, owner: Owner, manifests: Vec<Manifest>) {
+    pub(super) fn resolve(&mut self, owner: Owner, generation: u64, manifests: Vec<Manifest>) {
         let (discovery, news) = (self.discovery.clone(), self.news.clone());
         self.set.spawn(async move {
             let work = std::panic::AssertUnwindSafe(resolve(&discovery, &owner, manifests)).catch_unwind();
             let resolution = work.await.ok();
-            let _ = news.send(Input::Resolved { app, generation, resolution }).await;
+            let _ = news.send(Input::Resolved { app: owner.app, generation, resolution }).await;
         });
     }
 
@@ -100,6 +101,17 @@ impl Tasks {
                 Err(_) => None,
             };
             let _ = news.send(Input::Looked { app, key, generation, cause }).await;
+        });
+    }
+
+    /// Looks for an autoscaler of one object. When that fails it is tried again at its next drift.
+    pub(super) fn find_scaler(&mut self, app: String, key: ObjectKey) {
+        let (api, news) = (self.api.clone(), self.news.clone());
+        self.set.spawn(async move {
+            match scaler(&api, &key).await {
+                Ok(scaler) => _ = news.send(Input::Scaler { app, key, scaler }).await,
+                Err(error) => tracing::debug!(object = %key, %error, "Autoscalers cannot be read."),
+            }
         });
     }
 
@@ -152,9 +164,7 @@ impl Tasks {
     pub(super) async fn stop(mut self) {
         self.cancels.values().for_each(CancellationToken::cancel);
         self.watches.values().for_each(tokio::task::AbortHandle::abort);
-        // All permits together are had when no write is under way.
-        let all = u32::try_from(super::WRITES_MAX).unwrap_or(u32::MAX);
-        let idle = self.executor.writes.acquire_many(all);
+        let idle = self.executor.writes.idle();
         if tokio::time::timeout(STOP_TIMEOUT, idle).await.is_err() {
             tracing::warn!("Writes to the API server are abandoned: it does not answer.");
         }
@@ -192,6 +202,23 @@ where
                 tokio::time::sleep(wait).await;
             }
         }
+    }
+}
+
+/// What scales an object, in its namespace.
+async fn scaler(api: &Api, key: &ObjectKey) -> Result<Option<String>, ApiError> {
+    let autoscalers = drift::autoscalers();
+    let mut next = String::new();
+    loop {
+        let page = api.page(&autoscalers, &key.namespace, "", &next).await?;
+        let objects = page.items.iter().filter_map(|item| serde_json::from_str(item.get()).ok());
+        if let Some(found) = objects.into_iter().find_map(|object| drift::scaler_of(key, &object)) {
+            return Ok(Some(found));
+        }
+        if page.next.is_empty() {
+            return Ok(None);
+        }
+        next = page.next;
     }
 }
 

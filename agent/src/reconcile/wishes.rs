@@ -4,7 +4,7 @@ use muster_spec::Window;
 use super::app::{App, Presence};
 use super::core::{Action, Core, Now};
 use super::order::{self, Progress};
-use super::resolve::{Owner, Resolution};
+use super::resolve::Resolution;
 use crate::backoff::jittered;
 use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
 
@@ -178,12 +178,5 @@ pub(super) fn resolve_rest(app: &App) -> Action {
 }
 
 fn resolve(app: &App, manifests: Vec<Manifest>) -> Action {
-    let owner = Owner {
-        app: app.name.clone(),
-        set_id: app.set_id.clone(),
-        namespace: app.options.namespace.clone(),
-        content: app.coming,
-        rules: app.options.rules.clone(),
-    };
-    Action::Resolve { app: app.name.clone(), generation: app.generation, owner, manifests }
+    Action::Resolve { owner: app.owner(), generation: app.generation, manifests }
 }

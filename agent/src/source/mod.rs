@@ -19,6 +19,7 @@ pub(crate) use muster_spec::Conflicts;
 pub(crate) use poll::{Poller, PollerConfig, read_once};
 pub(crate) use rules::Rules;
 
+use crate::drift::Ignores;
 use crate::object::Digest;
 use crate::plan::Place;
 
@@ -106,11 +107,28 @@ pub(crate) enum Content {
     Broken(Vec<Problem>),
 }
 
-/// One object as written in Git.
+/// One object as written in Git. It is kept as text, a tenth of the size of what it is read into, since
+/// those of all apps wait at the same time.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
-    pub(crate) value: Value,
+    json: Box<str>,
     pub(crate) place: Place,
+}
+
+impl Manifest {
+    pub(crate) fn new(object: &Value, place: Place) -> Manifest {
+        Manifest { json: object.to_string().into(), place }
+    }
+
+    /// The object as text, the same for the same object.
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The object; null when it is nested too deeply to be read.
+    pub(crate) fn read(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
 }
 
 /// What an App document says about how to sync.
@@ -133,6 +151,7 @@ pub(crate) struct Options {
     pub(crate) rules: Option<Arc<Rules>>,
     /// `file:line` of the App document.
     pub(crate) place: String,
+    pub(crate) ignores: Ignores,
     pub(crate) retry: Retry,
     /// How long a sync may take before it counts as failed, waiting for health included, and an object be on
     /// its way before that is Degraded.
@@ -177,6 +196,7 @@ impl Default for Options {
             account: None,
             rules: None,
             place: String::new(),
+            ignores: Ignores::default(),
             retry: Retry {
                 limit: 5,
                 first: Duration::from_secs(5),

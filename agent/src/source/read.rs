@@ -12,6 +12,7 @@ use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError, Window
 
 use super::rules::rules;
 use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
+use crate::drift::Ignores;
 use crate::metrics::Metrics;
 use crate::object::{Digest, digest};
 
@@ -112,8 +113,7 @@ fn of_document(error: &SpecError) -> Problem {
 }
 
 /// Apps that ask for something this agent cannot do. Doing only the rest would be worse than nothing:
-/// an ignored `ignoreDifferences` starts a fight, an
-/// ignored wave lets an unproved revision into production.
+/// an ignored wave lets an unproved revision into production.
 fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem>)> {
     let wave = waits_in_wave(catalog, cluster);
     let refuse = |app: &Located<App>, field: &str| Problem {
@@ -128,11 +128,8 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
         .into_iter()
         .filter_map(|app| {
             let spec = &app.value.spec;
-            let fields = [
-                ("spec.source.repo", spec.source.repo.is_some()),
-                ("spec.sync.ignoreDifferences", !spec.sync.ignore_differences.is_empty()),
-                ("spec.health", !spec.health.is_empty()),
-            ];
+            let fields =
+                [("spec.source.repo", spec.source.repo.is_some()), ("spec.health", !spec.health.is_empty())];
             let fields = fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field));
             let problems: Vec<_> =
                 fields.chain(elsewhere(catalog, cluster, app)).chain(wave.clone()).collect();
@@ -217,6 +214,7 @@ fn options(catalog: &Catalog, app: &Located<App>) -> Options {
         account: account.map(|(name, namespace)| format!("system:serviceaccount:{namespace}:{name}").into()),
         rules: None,
         place: app.place(),
+        ignores: Ignores::of(&sync.ignore_differences),
         retry: Retry {
             limit: sync.retry.limit,
             first: backoff.duration.into(),
@@ -304,7 +302,7 @@ fn content(rendered: Result<Vec<muster_render::Object>, RenderErrors>) -> Conten
             let mut names: BTreeMap<String, Arc<str>> = BTreeMap::new();
             let manifests = objects.into_iter().map(|object| {
                 let file = names.entry(object.file).or_insert_with_key(|name| name.as_str().into());
-                Manifest { value: object.value, place: place(file, object.line) }
+                Manifest::new(&object.value, place(file, object.line))
             });
             Content::Rendered(manifests.collect())
         }
@@ -362,15 +360,12 @@ mod tests {
     fn what_cannot_be_done_is_refused_by_field() {
         let catalog = load(&[
             ("c.yaml", CLUSTER),
-            (
-                "web.yaml",
-                &app("web", "  namespace: a\n  sync: {ignoreDifferences: [{kind: A, jsonPointers: [/a]}]}\n"),
-            ),
+            ("web.yaml", &app("web", "  health: [{kind: A, healthy: self.ok}]\n")),
         ]);
         assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
         let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
         assert_eq!(refused.len(), 1);
-        assert!(refused[0].1[0].message.contains("spec.sync.ignoreDifferences"));
+        assert!(refused[0].1[0].message.contains("spec.health"));
     }
 
     #[test]

@@ -1,36 +1,40 @@
 //! What happens to the objects of one kind that carry our label?
 //!
 //! ```text
-//! Listing --last page--> Watching --server closes--> Watching again from the last version
-//!    ^                       |
-//!    +----- 410 Gone --------+
+//! Unknown --every object, then the server's bookmark--> At a version --closed, broken, silent--> At it
+//!    ^                                                       |
+//!    +-------------------- 410 Gone -------------------------+
 //! ```
 //!
-//! One list in small pages and one watch per kind for the whole cluster, whatever the number of objects.
-//! Nothing is kept here: each object is handed on and forgotten.
+//! One watch per kind for the whole cluster, whatever the number of objects: it begins with every object
+//! there is (KEP-3157), so that a list costs one request and no more memory than its largest object.
+//! Servers that cannot do that are asked for a list in small pages first. Nothing is kept here: each
+//! object is handed on and forgotten.
 mod observation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-pub(crate) use observation::{Observation, Seen};
+pub(crate) use observation::{Observation, Seen, Sighting};
 
 use crate::APP_LABEL;
-use crate::api::{Api, ApiError};
+use crate::api::{self, Api, ApiError, Line, Lines, Of, WatchRequest};
 use crate::backoff::Backoff;
-use crate::object::{Gvk, Resource};
+use crate::object::{Gvk, ObjectKey, Resource};
 
 /// How long the server is asked to keep a watch open: long, since each renewal is a request, and
-/// different for each, so that they do not all come at once.
-const WATCH_SECONDS: std::ops::Range<u64> = 240..420;
+/// different for each, so that they do not all come at once. It is what the server itself would choose.
+const WATCH_SECONDS: std::ops::Range<u64> = 1_800..3_600;
 
-/// How long after that a watch that says nothing is taken for dead.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long a watch may say nothing before it is taken for dead. Servers send a bookmark about every
+/// minute. What only stalls is resumed at the cost of one request.
+const SILENCE_MAX: Duration = Duration::from_secs(240);
+
+/// The same while objects are being sent that are there already. A server that sends nothing more, and
+/// no end, does not know how to.
+const INITIAL_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What a watch has seen.
 #[derive(Debug)]
@@ -38,9 +42,9 @@ pub(crate) enum Event {
     /// A list begins: what is not in it by its end is gone.
     Listing,
     /// The object exists like this.
-    Exists(Box<Observation>),
-    /// The object is gone, or has lost its label.
-    Gone(Box<Observation>),
+    Exists(Box<Sighting>),
+    /// The object is gone, or has lost its label, by that version.
+    Gone { key: ObjectKey, version: u64 },
     /// The list is complete.
     Listed,
     /// The kind cannot be listed or watched at the moment; tried again by itself.
@@ -52,21 +56,27 @@ pub(crate) type Sender = mpsc::Sender<(Gvk, Event)>;
 
 /// Lists and watches until the receiver is dropped. The caller ends it by aborting its task.
 pub(crate) async fn run(api: Api, resource: Arc<Resource>, sender: Sender) {
-    let watcher = Watcher { api, resource, sender };
+    let mut watcher = Watcher { api, resource, sender, streams_lists: true };
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-    let mut version = None;
+    let mut position = Position::Unknown;
     loop {
-        let step = match version.take() {
-            None => watcher.list().await,
-            Some(version) => watcher.follow(version, &mut backoff).await,
+        let step = match (&mut position, watcher.streams_lists) {
+            (Position::Unknown, false) => {
+                watcher.list().await.map(|version| position = Position::At(version))
+            }
+            (position, _) => watcher.follow(position, &mut backoff).await,
         };
         match step {
-            Ok(next) => version = next,
+            Ok(()) => {}
             Err(Stop::Closed) => return,
-            Err(Stop::Failed(error, from)) => {
+            Err(Stop::Failed(error)) => {
                 tracing::debug!(kind = %watcher.resource.gvk, %error, "A watch failed.");
-                version = from;
-                if version.is_none() && watcher.send(Event::Failed(error.clone())).await.is_err() {
+                // The kind is gone: what it had is gone too, and a list will say so.
+                if matches!(error, ApiError::NotFound { .. }) {
+                    position = Position::Unknown;
+                }
+                let unknown = matches!(position, Position::Unknown);
+                if unknown && watcher.send(Event::Failed(error.clone())).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(error.retry_after().unwrap_or_default().max(backoff.next_wait())).await;
@@ -75,102 +85,153 @@ pub(crate) async fn run(api: Api, resource: Arc<Resource>, sender: Sender) {
     }
 }
 
+/// How far everything has been told.
+enum Position {
+    /// Not at all: all objects are to be told first.
+    Unknown,
+    /// Up to that version.
+    At(String),
+}
+
 struct Watcher {
     api: Api,
     resource: Arc<Resource>,
     sender: Sender,
+    /// Whether the server can begin a watch with what is there, as far as is known.
+    streams_lists: bool,
 }
 
 /// Why a step ended early.
 enum Stop {
     /// Nobody listens any more.
     Closed,
-    /// To be tried again, from that version or with a new list.
-    Failed(ApiError, Option<String>),
+    /// To be tried again, from where it was.
+    Failed(ApiError),
 }
 
 impl Watcher {
-    async fn list(&self) -> Result<Option<String>, Stop> {
-        let failed = |error| Stop::Failed(error, None);
+    /// Lists page by page. Gives the version to watch from.
+    async fn list(&self) -> Result<String, Stop> {
         let mut next = String::new();
         self.send(Event::Listing).await?;
         loop {
-            let page = self.api.page(&self.resource, "", APP_LABEL, &next).await.map_err(failed)?;
+            let page = self.api.page(&self.resource, "", APP_LABEL, &next).await.map_err(Stop::Failed)?;
             for item in page.items {
-                // Nested deeper than anything sensible: left out, or it would keep all others from being seen.
-                let Ok(body) = parse(&item) else {
-                    tracing::warn!(kind = %self.resource.gvk, "An object cannot be read and is left out.");
-                    continue;
-                };
-                self.send(Event::Exists(Box::new(Observation::of(&self.resource, body)))).await?;
+                self.exists(&item).await?;
             }
             if page.next.is_empty() {
                 self.send(Event::Listed).await?;
-                return Ok(Some(page.resource_version));
+                return Ok(page.resource_version);
             }
             next = page.next;
         }
     }
 
-    /// Watches once. Gives the version to go on from, or none when only a new list will do.
-    async fn follow(&self, mut version: String, backoff: &mut Backoff) -> Result<Option<String>, Stop> {
-        let seconds = fastrand::u64(WATCH_SECONDS);
-        let silence_max = Duration::from_secs(seconds) + GRACE;
-        let mut lines = match self.api.watch(&self.resource, APP_LABEL, &version, seconds).await {
-            Ok(lines) => lines,
-            Err(ApiError::Gone) => return Ok(None),
-            // The kind is gone: what it had is gone too, and a list will say so.
-            Err(error @ ApiError::NotFound { .. }) => return Err(Stop::Failed(error, None)),
-            Err(error) => return Err(Stop::Failed(error, Some(version))),
-        };
+    /// Watches once, from `position` on, which moves along.
+    async fn follow(&mut self, position: &mut Position, backoff: &mut Backoff) -> Result<(), Stop> {
+        let Some(mut lines) = self.open(position).await? else { return Ok(()) };
+        if matches!(position, Position::Unknown) {
+            self.send(Event::Listing).await?;
+        }
         loop {
+            let initial = matches!(position, Position::Unknown);
+            let silence_max = if initial { INITIAL_SILENCE_MAX } else { SILENCE_MAX };
             let line = match tokio::time::timeout(silence_max, lines.next()).await {
                 Ok(Ok(Some(line))) => line,
-                // Closed: the usual end. Broken or silent: the same, since the version is known.
+                Ok(Ok(None)) if initial => {
+                    let message = "The API server closed a watch before it had listed all objects".to_owned();
+                    return Err(Stop::Failed(ApiError::Unreachable(message)));
+                }
+                // Closed: the usual end. A server that closes at once must not be asked in a tight loop.
                 Ok(Ok(None)) => {
-                    // A server that closes at once must not be asked in a tight loop.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(20..120))).await;
-                    return Ok(Some(version));
+                    return Ok(());
                 }
                 Ok(Err(error)) => {
                     self.restarted();
-                    return Err(Stop::Failed(error, Some(version)));
+                    return Err(Stop::Failed(error));
                 }
                 Err(_) => {
                     self.restarted();
-                    return Ok(Some(version));
+                    self.streams_lists &= !initial;
+                    return Ok(());
                 }
             };
-            match read_line(&line) {
-                Ok(Line::Gone) => {
-                    self.restarted();
-                    return Ok(None);
-                }
-                Ok(Line::Error(error)) => return Err(Stop::Failed(error, Some(version))),
+            match api::read_line(&line) {
                 Ok(Line::Empty) => {}
-                Ok(Line::Event { name, body }) => {
+                Ok(Line::Exists(object)) => {
                     backoff.reset();
-                    let found = crate::object::text(&body, &["metadata", "resourceVersion"]);
-                    if !found.is_empty() {
-                        version = found.to_owned();
-                    }
-                    match name {
-                        Name::Exists => {
-                            let seen = Observation::of(&self.resource, body);
-                            self.send(Event::Exists(Box::new(seen))).await?;
-                        }
-                        Name::Gone => {
-                            let seen = Observation::of(&self.resource, body);
-                            self.send(Event::Gone(Box::new(seen))).await?;
-                        }
-                        Name::Bookmark => {}
+                    if let Some(version) = self.exists(object).await? {
+                        position.advance(version);
                     }
                 }
+                Ok(Line::Gone(object)) => {
+                    backoff.reset();
+                    if let Some(gone) = self.read(object) {
+                        position.advance(gone.version_text());
+                        self.send(Event::Gone { version: gone.version, key: gone.key }).await?;
+                    }
+                }
+                Ok(Line::Bookmark { version, initial_end: true }) if initial => {
+                    *position = Position::At(version.into_owned());
+                    self.send(Event::Listed).await?;
+                }
+                Ok(Line::Bookmark { version, .. }) => position.advance(version.into_owned()),
+                Ok(Line::Expired) => {
+                    self.restarted();
+                    *position = Position::Unknown;
+                    return Ok(());
+                }
+                Ok(Line::Error(error)) => return Err(Stop::Failed(error)),
                 Err(error) => {
                     tracing::warn!(kind = %self.resource.gvk, %error, "News of an object cannot be read.");
                 }
             }
         }
+    }
+
+    /// Opens a watch; `None` when another way has to be taken, which is known now.
+    async fn open(&mut self, position: &mut Position) -> Result<Option<Lines>, Stop> {
+        let from = match position {
+            Position::Unknown => api::From::Everything,
+            Position::At(version) => api::From::Version(version),
+        };
+        let request = WatchRequest {
+            resource: &self.resource,
+            namespace: "",
+            of: Of::Label(APP_LABEL),
+            from,
+            seconds: fastrand::u64(WATCH_SECONDS),
+        };
+        match (self.api.watch(&request).await, from) {
+            (Ok(lines), _) => Ok(Some(lines)),
+            (Err(ApiError::Gone), _) => {
+                *position = Position::Unknown;
+                Ok(None)
+            }
+            (Err(ApiError::Rejected { code: 400 | 422, .. }), api::From::Everything) => {
+                self.streams_lists = false;
+                Ok(None)
+            }
+            (Err(error), _) => Err(Stop::Failed(error)),
+        }
+    }
+
+    /// Hands an object on. Gives its version, unless it cannot be read.
+    async fn exists(&self, object: &serde_json::value::RawValue) -> Result<Option<String>, Stop> {
+        let Some(sighting) = self.read(object) else { return Ok(None) };
+        let version = sighting.version_text();
+        self.send(Event::Exists(Box::new(sighting))).await?;
+        Ok(Some(version))
+    }
+
+    /// Reads an object's head. What cannot be read is left out, or it would keep all others from being seen.
+    fn read(&self, object: &serde_json::value::RawValue) -> Option<Sighting> {
+        let sighting = Sighting::read(&self.resource, object);
+        if let Err(error) = &sighting {
+            tracing::warn!(kind = %self.resource.gvk, %error, "An object cannot be read and is left out.");
+        }
+        sighting.ok()
     }
 
     fn restarted(&self) {
@@ -182,75 +243,13 @@ impl Watcher {
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum Name {
-    Exists,
-    Gone,
-    Bookmark,
-}
-
-#[derive(Debug, PartialEq)]
-enum Line {
-    Empty,
-    Event {
-        name: Name,
-        body: Value,
-    },
-    /// The history is gone: list again.
-    Gone,
-    Error(ApiError),
-}
-
-fn read_line(line: &[u8]) -> Result<Line, ApiError> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        r#type: &'a str,
-        #[serde(borrow)]
-        object: &'a RawValue,
-    }
-    if line.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Line::Empty);
-    }
-    let raw: Raw<'_> = serde_json::from_slice(line)
-        .map_err(|error| ApiError::Malformed(format!("A watch event is not the JSON expected: {error}.")))?;
-    let body = parse(raw.object)?;
-    Ok(match raw.r#type {
-        "ADDED" | "MODIFIED" => Line::Event { name: Name::Exists, body },
-        "DELETED" => Line::Event { name: Name::Gone, body },
-        "BOOKMARK" => Line::Event { name: Name::Bookmark, body },
-        _ if body.get("code").and_then(Value::as_i64) == Some(410) => Line::Gone,
-        _ => {
-            let message = crate::object::text(&body, &["message"]).to_owned();
-            Line::Error(ApiError::Unreachable(message))
+impl Position {
+    /// Moves on, once everything before has been told.
+    fn advance(&mut self, version: String) {
+        if let Position::At(current) = self
+            && !version.is_empty()
+        {
+            *current = version;
         }
-    })
-}
-
-fn parse(raw: &RawValue) -> Result<Value, ApiError> {
-    serde_json::from_str(raw.get()).map_err(|error| {
-        ApiError::Malformed(format!("An object in a list is not the JSON expected: {error}."))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn each_line_says_what_happened() {
-        let body = json!({"metadata": {"resourceVersion": "5"}});
-        let line = |name: &str| json!({"type": name, "object": body}).to_string();
-        let event = |name| Line::Event { name, body: body.clone() };
-        assert_eq!(read_line(line("ADDED").as_bytes()).unwrap(), event(Name::Exists));
-        assert_eq!(read_line(line("MODIFIED").as_bytes()).unwrap(), event(Name::Exists));
-        assert_eq!(read_line(line("DELETED").as_bytes()).unwrap(), event(Name::Gone));
-        assert_eq!(read_line(line("BOOKMARK").as_bytes()).unwrap(), event(Name::Bookmark));
-        assert_eq!(read_line(b" ").unwrap(), Line::Empty);
-        let expired = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#;
-        assert_eq!(read_line(expired).unwrap(), Line::Gone);
-        let broken = br#"{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd"}}"#;
-        assert!(matches!(read_line(broken).unwrap(), Line::Error(ApiError::Unreachable(_))));
-        assert!(read_line(br#"{"type":"ADDED","obj"#).is_err());
     }
 }

@@ -1,8 +1,15 @@
 //! What is kept of an object seen in the cluster?
+//!
+//! ```text
+//! text of the server --Sighting: name, version--> news? --Observation: fields, health--> Seen, kept
+//! ```
+use std::borrow::Cow;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::applyset::PART_OF;
 use crate::directives::Directives;
@@ -12,6 +19,67 @@ use crate::object::{Digest, GroupKind, ObjectKey, Resource, at, from_hex, going,
 use crate::plan::hook::{self, Ran};
 use crate::plan::wave::{self, Wave};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
+
+/// An object as a watch gave it, of which only the head has been read: when its version is known
+/// already, that is all there is to know.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: Box<str>,
+    /// Versions grow; 0 when the server's cannot be read as a number.
+    pub(crate) version: u64,
+    /// The object as JSON.
+    text: Box<RawValue>,
+}
+
+impl Sighting {
+    /// Reads an object's head.
+    ///
+    /// # Errors
+    /// It is no object with metadata.
+    pub(crate) fn read(resource: &Arc<Resource>, text: &RawValue) -> serde_json::Result<Sighting> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            metadata: Metadata<'a>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata<'a> {
+            #[serde(borrow, default)]
+            namespace: Cow<'a, str>,
+            #[serde(borrow)]
+            name: Cow<'a, str>,
+            #[serde(borrow, default)]
+            uid: Cow<'a, str>,
+            #[serde(borrow, default)]
+            resource_version: Cow<'a, str>,
+        }
+        let Head { metadata } = serde_json::from_str(text.get())?;
+        let kind = resource.gvk.group_kind.clone();
+        Ok(Sighting {
+            resource: resource.clone(),
+            key: ObjectKey::new(kind, &metadata.namespace, &metadata.name),
+            uid: metadata.uid.as_ref().into(),
+            version: metadata.resource_version.parse().unwrap_or(0),
+            text: text.to_owned(),
+        })
+    }
+
+    /// The version as the server spells it; empty when it is no number.
+    pub(crate) fn version_text(&self) -> String {
+        if self.version == 0 { String::new() } else { self.version.to_string() }
+    }
+
+    /// Reads the whole object.
+    ///
+    /// # Errors
+    /// It is nested deeper than anything sensible.
+    pub(crate) fn observe(&self) -> serde_json::Result<Observation> {
+        Ok(Observation::of(&self.resource, serde_json::from_str(self.text.get())?))
+    }
+}
 
 /// One object as the server gave it. The body goes as soon as it has been compared.
 #[derive(Clone, Debug)]

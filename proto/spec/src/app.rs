@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, Cluster, Duration, Expression, FieldPointer, GitReference, Metadata, NamespaceName,
-    PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, Suspend, TemplateError, TrackName,
-    ValueTemplate, VariableName, Window,
+    AppName, Cluster, Duration, Expression, FieldPath, FieldPointer, GitReference, JqPath, Metadata,
+    NamespaceName, PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, Suspend,
+    TemplateError, TrackName, ValueTemplate, VariableName, Window,
     fleet::check_interval,
     path::{Check, Problems},
     window::check_windows,
@@ -163,14 +163,15 @@ pub enum Conflicts {
     Refuse,
 }
 
-/// Fields of some objects that are not Git's business.
+/// Fields of some objects that are not Git's business: others may change them, and what they made of them
+/// is kept when the object is applied. At least one of the three lists is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct IgnoreDifference {
-    /// The group of the objects; empty for the core group.
+    /// The group of the objects; empty for the core group, `*` for any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
-    /// The kind of the objects.
+    /// The kind of the objects; `*` for any.
     pub kind: String,
     /// The namespace of the objects; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,9 +179,25 @@ pub struct IgnoreDifference {
     /// The name of the object; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The fields, as JSON pointers (RFC 6901). At least one.
-    #[schemars(length(min = 1))]
+    /// The fields, as JSON pointers (RFC 6901).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub json_pointers: Vec<FieldPointer>,
+    /// The fields, as paths in jq's notation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jq_path_expressions: Vec<JqPath>,
+    /// Field managers, as `managedFields` names them: whatever fields they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managed_fields_managers: Vec<String>,
+}
+
+impl IgnoreDifference {
+    /// The fields that pointers and paths name.
+    pub fn paths(&self) -> Vec<FieldPath> {
+        let pointers = self.json_pointers.iter().map(|pointer| FieldPath::of_pointer(pointer.as_str()));
+        // A text that is no path was refused when it was read.
+        let paths = self.jq_path_expressions.iter().filter_map(|path| FieldPath::of_jq(path.as_str()).ok());
+        pointers.chain(paths).collect()
+    }
 }
 
 /// How often and when something that failed is tried again.
@@ -302,6 +319,10 @@ impl App {
     }
 }
 
+/// Longest name of a field manager that Kubernetes takes.
+const MANAGER_BYTES_MAX: usize = 128;
+/// The field manager of Muster's agents.
+const AGENT_MANAGER: &str = "muster-agent";
 const RETRIES_MAX: u32 = 100;
 const FACTORS: std::ops::RangeInclusive<u32> = 1..=10;
 
@@ -371,10 +392,32 @@ impl Check for Sync {
             problems.at(&steps("maxDuration"), message);
         }
         for (index, ignored) in self.ignore_differences.iter().enumerate() {
-            check_kind(&ignored.kind, &["ignoreDifferences".into(), index.into()], problems);
-            if ignored.json_pointers.is_empty() {
-                let steps = ["ignoreDifferences".into(), index.into(), "jsonPointers".into()];
-                problems.at(&steps, "expected at least one JSON pointer");
+            ignored.check(&["ignoreDifferences".into(), index.into()], problems);
+        }
+    }
+}
+
+impl IgnoreDifference {
+    fn check(&self, steps: &[crate::path::Step], problems: &mut Problems) {
+        if self.kind != "*" {
+            check_kind(&self.kind, steps, problems);
+        }
+        let managers = &self.managed_fields_managers;
+        if self.json_pointers.is_empty() && self.jq_path_expressions.is_empty() && managers.is_empty() {
+            problems.at(
+                steps,
+                "expected `jsonPointers`, `jqPathExpressions` or `managedFieldsManagers`, with at least one entry",
+            );
+        }
+        for (index, manager) in managers.iter().enumerate() {
+            let steps = [steps, &["managedFieldsManagers".into(), index.into()]].concat();
+            if manager.is_empty() || manager.len() > MANAGER_BYTES_MAX {
+                problems.at(
+                    &steps,
+                    format!("expected the name of a field manager, of 1 to {MANAGER_BYTES_MAX} bytes"),
+                );
+            } else if manager == AGENT_MANAGER {
+                problems.at(&steps, "this is the agent itself: ignoring its own fields would undo nothing");
             }
         }
     }

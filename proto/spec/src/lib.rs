@@ -32,6 +32,7 @@ mod decode;
 mod document;
 mod duration;
 mod error;
+mod field_path;
 mod fleet;
 mod names;
 mod parse;
@@ -54,6 +55,7 @@ pub use cluster::{Cluster, ClusterMetadata, ClusterSpec};
 pub use document::{Document, Kind, Located, Metadata};
 pub use duration::Duration;
 pub use error::SpecError;
+pub use field_path::{FieldPath, FieldPathError, FieldPlace, PlaceStep, at_place, take_out};
 pub use fleet::{Approval, Fleet, FleetSpec, Wave};
 pub use names::{
     AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
@@ -66,7 +68,7 @@ pub use selector::{Operator, Requirement, Selector};
 pub use suspend::{Moment, Suspend, Suspension};
 pub use template::{PathTemplate, TemplateError, ValueTemplate};
 pub use tenancy::{Bounds, Pattern, Refusal, Tenant};
-pub use text::{Expression, FieldPointer, GitReference, RepositoryUrl, Revision};
+pub use text::{Expression, FieldPointer, GitReference, JqPath, RepositoryUrl, Revision};
 pub use window::{Gate, Schedule, TimeZone, Window, WindowKind, gate};
 
 /// The group of Muster's documents.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::field_path::FieldPath;
 use crate::names::{NameError, checked_text, shown};
 
 /// Longest address, reference or pointer, in bytes.
@@ -38,6 +39,13 @@ checked_text!(
     FieldPointer,
     check_pointer,
     { "type": "string", "pattern": "^(/([^/~]|~[01])+)+$", "maxLength": TEXT_BYTES_MAX }
+);
+checked_text!(
+    /// A path in jq's notation to fields of an object, such as `.spec.containers[] | select(.name == "a") | .image`;
+    /// of jq only what [`FieldPath`] reads.
+    JqPath,
+    check_jq,
+    { "type": "string", "minLength": 2, "maxLength": TEXT_BYTES_MAX }
 );
 checked_text!(
     /// A CEL expression that gives true or false; `self` is the object.
@@ -123,6 +131,12 @@ fn check_pointer(text: &str) -> Result<(), NameError> {
          inside a name",
         shown(text)
     )))
+}
+
+fn check_jq(text: &str) -> Result<(), NameError> {
+    sized("the path", text, TEXT_BYTES_MAX)?;
+    let read = FieldPath::of_jq(text).map(drop);
+    read.map_err(|error| NameError(format!("`{}` is not a path that can be used: {error}", shown(text))))
 }
 
 fn check_expression(text: &str) -> Result<(), NameError> {

@@ -17,7 +17,7 @@ use crate::object::{Gvk, ObjectKey, Resource};
 use crate::plan::hook::RUN;
 use crate::plan::{Desired, HookRun, Place, Plan, Step};
 use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
-use crate::watch::{Event, Observation};
+use crate::watch::{Event, Observation, Sighting};
 use crate::{APP_LABEL, FIELD_MANAGER};
 
 pub(super) const HOME: &str = "muster-system";
@@ -75,7 +75,7 @@ pub(super) fn key(name: &str) -> ObjectKey {
 }
 
 fn new_core(now: Now) -> Core {
-    Core::new(HOME, now)
+    Core::new(HOME, Duration::from_secs(3_600), now)
 }
 
 impl World {
@@ -125,16 +125,16 @@ impl World {
     /// The same, with some apps' documents broken, or not all documents readable.
     pub(super) fn announce_with(&mut self, held: BTreeMap<String, Vec<Problem>>, complete: bool) {
         self.revision += 1;
-        let manifest = |(name, value): (&String, &String)| Manifest {
-            value: json!({
+        let manifest = |(name, value): (&String, &String)| {
+            let object = json!({
                 "apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {
                     "name": name, "namespace": "demo",
                     "annotations": self.annotations.get(name).cloned().unwrap_or_else(|| annotations(name)),
                 },
                 "data": {"key": value},
-            }),
-            place: Place { file: "a.yaml".into(), line: 1 },
+            });
+            Manifest::new(&object, Place { file: "a.yaml".into(), line: 1 })
         };
         let apps = self.git.iter().filter(|(app, _)| !held.contains_key(*app)).map(|(app, objects)| {
             let content = Content::Rendered(objects.iter().map(manifest).collect());
@@ -221,17 +221,18 @@ impl World {
                 let seen: Vec<_> =
                     self.cluster.values().filter(|object| is_labelled(object)).cloned().collect();
                 for object in seen {
-                    self.watch_event(Event::Exists(Box::new(Observation::of(&resource, object))));
+                    self.watch_event(Event::Exists(sighting(&object)));
                 }
                 self.watch_event(Event::Listed);
             }
             Action::Unwatch(kind) => drop(self.watching.remove(&kind)),
             Action::Locate(kind) => self.queue.push_back(Input::Located { kind, resource: Some(resource()) }),
-            Action::Resolve { app, generation, owner, manifests } => {
-                let objects =
-                    manifests.iter().map(|manifest| prepare(&owner, &resource(), manifest).unwrap());
+            Action::Resolve { owner, generation, manifests } => {
+                let objects = manifests
+                    .iter()
+                    .map(|manifest| prepare(&owner, &resource(), manifest.read(), &manifest.place).unwrap());
                 let resolution = Some(Resolution { objects: objects.collect(), ..Resolution::default() });
-                self.queue.push_back(Input::Resolved { app, generation, resolution });
+                self.queue.push_back(Input::Resolved { app: owner.app, generation, resolution });
             }
             Action::Refresh { app, key, resource } => {
                 let found = self.cluster.get(&key).map(|object| Observation::of(&resource, object.clone()));
@@ -242,7 +243,7 @@ impl World {
                 self.queue.push_back(Input::Looked { app, key, generation, cause: Some(cause) });
             }
             Action::Run { app, run, plan, .. } => self.run(&app, run, plan),
-            Action::Cancel { .. } | Action::Ended { .. } => {}
+            Action::FindScaler { .. } | Action::Cancel { .. } | Action::Ended { .. } => {}
             Action::Event(told) => self.events.push((told.kind, told.message)),
             Action::Report(status) => drop(self.statuses.insert(status.app.clone(), *status)),
             Action::Forget(app) => drop(self.statuses.remove(&app)),
@@ -411,10 +412,9 @@ impl World {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let before = self.cluster.insert(key.clone(), object.clone());
         let was_seen = before.as_ref().is_some_and(is_labelled);
-        let observation = Box::new(Observation::of(&resource(), object.clone()));
         match (is_labelled(&object), was_seen) {
-            (true, _) => self.watch_event(Event::Exists(observation)),
-            (false, true) => self.watch_event(Event::Gone(observation)),
+            (true, _) => self.watch_event(Event::Exists(sighting(&object))),
+            (false, true) => self.watch_event(Event::Gone { key: key.clone(), version: self.version }),
             (false, false) => {}
         }
         object
@@ -429,11 +429,10 @@ impl World {
             self.store(key, object);
             return;
         }
-        let Some(mut object) = self.cluster.remove(key) else { return };
+        let Some(object) = self.cluster.remove(key) else { return };
         self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         if is_labelled(&object) {
-            self.watch_event(Event::Gone(Box::new(Observation::of(&resource(), object))));
+            self.watch_event(Event::Gone { key: key.clone(), version: self.version });
         }
     }
 
@@ -474,6 +473,12 @@ impl World {
     pub(super) fn parents(&self) -> Vec<&str> {
         self.parents.keys().map(String::as_str).collect()
     }
+}
+
+/// An object as a watch gives it.
+fn sighting(object: &Value) -> Box<Sighting> {
+    let text = serde_json::value::to_raw_value(object).unwrap();
+    Box::new(Sighting::read(&resource(), &text).unwrap())
 }
 
 fn is_labelled(object: &Value) -> bool {
