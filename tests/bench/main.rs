@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints tables")]
 
+mod agent;
 mod render;
 mod sample;
 mod the_loop;
@@ -36,6 +37,8 @@ struct Arguments {
 enum What {
     /// Drift to corrected, commit to applied, memory, sizes: the loop from Git to the hub
     Loop,
+    /// One agent on one API server: first apply, resync, drift, requests, memory; Flux's benchmark
+    Agent,
     /// Kustomizations rendered by us and by `kubectl kustomize`
     Render,
 }
@@ -45,6 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     match arguments.what {
         What::Loop => the_loop::run(&arguments).await,
+        What::Agent => agent::run(&arguments).await,
         What::Render => render::run(),
     }
 }

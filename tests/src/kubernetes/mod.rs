@@ -5,6 +5,7 @@
 //! asked for, on loopback; [`kubelet`] stands in for nodes. Dropping it stops and removes everything.
 
 mod access;
+mod audit;
 mod binaries;
 mod flags;
 pub mod kubelet;
@@ -17,6 +18,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::OnceCell;
 
 pub use access::Access;
+pub use audit::{Audit, Request};
 pub use kubelet::Stages;
 
 use crate::certificates::Authority;
@@ -43,6 +45,8 @@ pub struct Options {
     pub stages: Stages,
     /// More flags for kube-apiserver, such as `--max-requests-inflight=20`.
     pub api_server_flags: Vec<String>,
+    /// Keep a log of all requests; see [`Cluster::audit`].
+    pub audit: bool,
 }
 
 /// Why there is no cluster.
@@ -158,6 +162,9 @@ impl Cluster {
         let etcd = launch("etcd", flags::etcd(&paths, etcd_port))?;
         let mut flags = flags::api_server(&paths, etcd_port, &server);
         flags.extend(options.api_server_flags.iter().cloned());
+        if options.audit {
+            flags.extend(audit::flags(scratch.path())?);
+        }
         let mut api_server = launch("kube-apiserver", flags)?;
         ready(&mut api_server, &admin).await?;
         let controller_manager = launch("kube-controller-manager", flags::controller_manager(&paths))?;
@@ -228,6 +235,11 @@ impl Cluster {
     /// The certificate or the kubeconfig cannot be made.
     pub async fn user(&self, user: &str, group: Option<&str>) -> Result<Access, Error> {
         access::for_user(&self.scratch, &self.name, &self.server, &self.authority, user, group).await
+    }
+
+    /// What the API server was asked for by a user, such as `admin`. Needs [`Options::audit`].
+    pub fn audit(&self, user: &str) -> Audit {
+        Audit::new(self.scratch.path(), user)
     }
 
     /// Access for a service account that exists, by a token valid for an hour.
