@@ -246,7 +246,7 @@ mod tests {
         let config = of(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
         for line in [
             "cluster: prod-1",
-            "hub: hub.example.com:9443",
+            "hub: \"hub.example.com:9443\"",
             "token-file: /etc/muster-secrets/token",
             "git-ca-file: /etc/muster-secrets/ca.crt",
         ] {
