@@ -3,6 +3,7 @@
 //! ```text
 //! poll: fetch --> head --> read: documents, then each app's directory, rendered --> Snapshot
 //! ```
+mod inputs;
 mod poll;
 mod read;
 mod rules;
@@ -20,7 +21,6 @@ pub(crate) use poll::{Poller, PollerConfig, read_once};
 pub(crate) use rules::Rules;
 
 use crate::drift::Ignores;
-use crate::object::Digest;
 use crate::plan::Place;
 
 /// Something that is wrong, in the words of a status.
@@ -209,9 +209,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Digests of what was delivered of each app, so that what has not changed is not rendered again.
-pub(crate) type Delivered = BTreeMap<String, Digest>;
 
 /// A place in a file, shared between the objects of that file.
 fn place(file: &Arc<str>, line: usize) -> Place {

@@ -10,8 +10,9 @@ use muster_git::{GitError, Mirror, Remote, Revision};
 use muster_spec::ClusterName;
 use tokio::sync::mpsc;
 
+use super::inputs::Delivered;
 use super::read::{self, Pace};
-use super::{Delivered, Kind, Problem, Snapshot, Update};
+use super::{Kind, Problem, Snapshot, Update};
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::metrics::Metrics;

@@ -4,17 +4,17 @@
 //! stays with that app.
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_git::{GitError, Mirror, ReadLimits, Revision};
-use muster_render::{Files, Limits, RenderErrors, Source, gather, render_app};
+use muster_render::{RenderErrors, Source};
 use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError, Window};
 
+use super::inputs::{AtRevision, Delivered, Found};
 use super::rules::rules;
-use super::{Content, Delivered, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
+use super::{Content, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
 use crate::drift::Ignores;
 use crate::metrics::Metrics;
-use crate::object::{Digest, digest};
 
 /// How often agents look at Git, as the Fleet document says.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(super) fn snapshot(
     drop(tree);
     let mut snapshot = select(&catalog, name, &revision.to_string());
     let Some(cluster) = catalog.clusters.get(name) else {
-        delivered.clear();
+        delivered.retain(|_| false);
         let pace = pace(&catalog, None);
         return Ok((snapshot, pace));
     };
@@ -57,7 +57,7 @@ pub(super) fn snapshot(
             snapshot.apps.insert(app.value.name().to_string(), wanted);
         }
     }
-    delivered.retain(|app, _| snapshot.apps.contains_key(app));
+    delivered.retain(|app| snapshot.apps.contains_key(app));
     Ok((snapshot, pace))
 }
 
@@ -247,7 +247,7 @@ fn wanted(
     let source = match source {
         Ok(source) => source,
         Err(error) => {
-            delivered.remove(&name);
+            delivered.forget(&name);
             let content = broken(Kind::Document, app.place(), error.to_string());
             return Wanted { options, path: String::new(), content };
         }
@@ -256,44 +256,18 @@ fn wanted(
     options.rules = match rules(catalog, app, &path) {
         Ok(rules) => rules,
         Err(problems) => {
-            delivered.remove(&name);
+            delivered.forget(&name);
             return Wanted { options, path, content: Content::Broken(problems) };
         }
     };
-    let files = match files_of(mirror, revision, &path) {
-        Ok(files) => files,
-        Err(error) => {
-            delivered.remove(&name);
-            let content =
-                broken(Kind::Render, path.clone(), format!("{error}. Its objects stay as they are."));
-            return Wanted { options, path, content };
-        }
+    let contents = AtRevision { mirror, revision };
+    let rendered_in = |took| metrics.rendered(took);
+    let content = match delivered.app(&name, &format!("{options:?}"), &source, &contents, &rendered_in) {
+        Ok(Found::Unchanged) => Content::Unchanged,
+        Ok(Found::Rendered(rendered)) => content(rendered),
+        Err(error) => broken(Kind::Render, path.clone(), format!("{error}. Its objects stay as they are.")),
     };
-    let found = content_digest(&options, &source, &files);
-    if delivered.get(&name) == Some(&found) {
-        return Wanted { options, path, content: Content::Unchanged };
-    }
-    delivered.insert(name, found);
-    let began = Instant::now();
-    let content = content(render_app(&files, &source, &Limits::default()));
-    metrics.rendered(began.elapsed());
     Wanted { options, path, content }
-}
-
-/// The files of a directory, and of all that its kustomization names elsewhere in the repository.
-fn files_of(mirror: &Mirror, revision: &Revision, path: &str) -> Result<Files, GitError> {
-    gather(path, &Limits::default(), |path| match mirror.read(revision, path, &ReadLimits::default()) {
-        Ok(tree) => Ok(Some(tree.into_files())),
-        // Rendering says so, with the place where it is named.
-        Err(GitError::PathMissing { .. }) => Ok(None),
-        Err(error) => Err(error),
-    })
-}
-
-fn content_digest(options: &Options, source: &Source, files: &Files) -> Digest {
-    let asked = format!("{options:?} {source:?}");
-    let files = files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]);
-    digest(std::iter::once(asked.as_bytes()).chain(files))
 }
 
 fn content(rendered: Result<Vec<muster_render::Object>, RenderErrors>) -> Content {

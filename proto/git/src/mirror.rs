@@ -182,18 +182,28 @@ impl Mirror {
         limits: &ReadLimits,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Tree, GitError> {
-        let Some(clean) = tree::clean(path) else {
-            let reason = "expected a path inside of the repository, without `..`".to_owned();
-            return Err(GitError::PathRefused {
-                revision: *revision,
-                path: path.chars().take(500).collect(),
-                reason,
-            });
-        };
-        tree::read(&self.objects.reader(), *revision, &clean, limits, wanted).map_err(|stop| match stop {
+        let clean = clean(revision, path)?;
+        let read = tree::read(&self.objects.reader(), *revision, &clean, limits, wanted);
+        read.map_err(|stop| self.stopped(*revision, stop))
+    }
+
+    /// What is at `path` at `revision`, in a word: the same for the same file, or the same directory with
+    /// everything below it; `None` when there is nothing. What links inside of the directory lead to is
+    /// no part of it ([`Tree::has_links`]). Reads only the directories on the way.
+    ///
+    /// # Errors
+    /// As [`read`](Mirror::read), except for a missing path.
+    pub fn identify(&self, revision: &Revision, path: &str) -> Result<Option<String>, GitError> {
+        let clean = clean(revision, path)?;
+        let found = tree::identify(&self.objects.reader(), *revision, &clean);
+        found.map_err(|stop| self.stopped(*revision, stop))
+    }
+
+    fn stopped(&self, revision: Revision, stop: Stop) -> GitError {
+        match stop {
             Stop::Error(error) => error,
-            Stop::Fault(fault) => self.explain(*revision, &fault),
-        })
+            Stop::Fault(fault) => self.explain(revision, &fault),
+        }
     }
 
     /// Who made a commit, when, and its subject.
@@ -318,6 +328,15 @@ impl Mirror {
         }
         Ok(())
     }
+}
+
+/// The path without empty parts and dots.
+fn clean(revision: &Revision, path: &str) -> Result<String, GitError> {
+    tree::clean(path).ok_or_else(|| GitError::PathRefused {
+        revision: *revision,
+        path: path.chars().take(500).collect(),
+        reason: "expected a path inside of the repository, without `..`".to_owned(),
+    })
 }
 
 /// Makes a directory that only its owner may enter.

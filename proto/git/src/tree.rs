@@ -19,6 +19,7 @@ use links::{Found, Target};
 pub struct Tree {
     files: BTreeMap<String, Vec<u8>>,
     skipped: Vec<Skipped>,
+    has_links: bool,
 }
 
 impl Tree {
@@ -33,6 +34,13 @@ impl Tree {
     #[must_use]
     pub fn into_files(self) -> BTreeMap<String, Vec<u8>> {
         self.files
+    }
+
+    /// Whether links were followed below the path, so that what was read is not all in the directory
+    /// that [`Mirror::identify`](crate::Mirror::identify) names.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.has_links
     }
 
     /// What was left out, by path.
@@ -124,19 +132,10 @@ pub(crate) fn read(
     limits: &ReadLimits,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Tree, Stop> {
-    let root = reader.root(revision.id())?;
-    let mut walk = Walk {
-        reader,
-        revision,
-        limits,
-        wanted,
-        root,
-        tree: Tree::default(),
-        bytes: 0,
-        entries: 0,
-        links: 0,
-    };
-    match walk.resolve(&[], path.as_bytes())? {
+    let mut walk = Walk::new(reader, revision, limits, wanted)?;
+    let target = walk.resolve(&[], path.as_bytes())?;
+    let links_on_the_way = walk.links;
+    match target {
         Target::Found(Found::File(id)) => walk.file(path.to_owned(), id)?,
         Target::Found(Found::Directory { id, real }) => walk.directory(path, id, &mut vec![real])?,
         Target::Missing => return Err(GitError::PathMissing { revision, path: path.to_owned() }.into()),
@@ -145,7 +144,23 @@ pub(crate) fn read(
         }
         Target::Refused(reason) => return Err(walk.refuse(path, reason).into()),
     }
+    walk.tree.has_links = walk.links > links_on_the_way;
     Ok(walk.tree)
+}
+
+/// The id of what is at `path`, which must be clean, following links; `None` when there is nothing.
+pub(crate) fn identify(reader: &Reader, revision: Revision, path: &str) -> Result<Option<String>, Stop> {
+    let limits = ReadLimits::default();
+    let mut walk = Walk::new(reader, revision, &limits, &|_| true)?;
+    match walk.resolve(&[], path.as_bytes())? {
+        Target::Found(Found::File(id)) => Ok(Some(format!("file {id}"))),
+        Target::Found(Found::Directory { id, .. }) => Ok(Some(format!("directory {id}"))),
+        Target::Missing => Ok(None),
+        Target::Submodule => {
+            Err(walk.refuse(path, "it is in a submodule, which is another repository").into())
+        }
+        Target::Refused(reason) => Err(walk.refuse(path, reason).into()),
+    }
 }
 
 /// The same path without empty parts and dots; `None` when it leads outside.
@@ -180,7 +195,18 @@ fn name_flaw(name: &[u8]) -> Option<&'static str> {
     }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(
+        reader: &'a Reader,
+        revision: Revision,
+        limits: &'a ReadLimits,
+        wanted: &'a dyn Fn(&str) -> bool,
+    ) -> Result<Walk<'a>, Stop> {
+        let root = reader.root(revision.id())?;
+        let tree = Tree::default();
+        Ok(Walk { reader, revision, limits, wanted, root, tree, bytes: 0, entries: 0, links: 0 })
+    }
+
     fn refuse(&self, path: &str, reason: &str) -> GitError {
         GitError::PathRefused { revision: self.revision, path: path.to_owned(), reason: reason.to_owned() }
     }

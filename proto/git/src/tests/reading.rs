@@ -47,6 +47,36 @@ fn links_are_followed_inside_of_the_repository() {
 }
 
 #[test]
+fn an_id_stands_for_all_below_a_path() {
+    let origin = Origin::new();
+    let mut mirror = origin.mirror();
+    let mut ids = |files: &[(&str, &str, &str)]| {
+        let head = origin.commit_modes("main", files);
+        mirror.fetch(&["main"]).unwrap();
+        ["", "base", "base/a.yaml", "web", "web/all", "none", "base/a.yaml/x"]
+            .map(|path| mirror.identify(&head, path).unwrap())
+    };
+    let first = ids(&[(FILE, "base/a.yaml", "a"), (LINK, "web/all", "../base"), (FILE, "x", "1")]);
+    assert_eq!(first[4], first[1], "a link to a directory is that directory");
+    assert!(first[5].is_none() && first[6].is_none() && first[..5].iter().all(Option::is_some));
+    let second = ids(&[(FILE, "base/a.yaml", "a"), (LINK, "web/all", "../base"), (FILE, "x", "2")]);
+    assert_ne!(second[0], first[0]);
+    assert_eq!(second[1..], first[1..]);
+    let third = ids(&[(FILE, "base/a.yaml", "b"), (LINK, "web/all", "../base"), (FILE, "x", "2")]);
+    assert_ne!(third[1], first[1]);
+    assert_ne!(third[2], first[2]);
+    assert_eq!(third[3], first[3], "what a link inside leads to is not in it");
+
+    let head = mirror.resolve("main").unwrap();
+    let has_links = |path: &str| mirror.read(&head, path, &ReadLimits::default()).unwrap().has_links();
+    assert_eq!(
+        [has_links("web"), has_links("web/all"), has_links("base"), has_links("x")],
+        [true, false, false, false]
+    );
+    assert!(matches!(mirror.identify(&head, "../x"), Err(GitError::PathRefused { .. })));
+}
+
+#[test]
 fn links_that_lead_outside_nowhere_or_in_circles_are_refused_by_name() {
     for (target, reason) in [
         ("/etc/passwd", "absolute"),
