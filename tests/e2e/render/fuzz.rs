@@ -15,8 +15,8 @@ use muster_yaml::{Keys, Limits, Value};
 use super::{corpus, generate, mutate, outcome};
 
 /// Inputs that are tried when nobody says for how long.
-const INPUTS: u64 = 3000;
-/// What one input may take. All are small, so that even a busy machine needs a fraction of it.
+const INPUTS: u64 = 400;
+/// What one input may take, where an optimised build is run for long; a test among others is not timed.
 const INPUT_MAX: Duration = Duration::from_secs(2);
 /// What the process may grow by, once warm, in bytes.
 const GROWTH_MAX: u64 = 256 << 20;
@@ -95,7 +95,7 @@ fn damaged_repositories_are_answered() {
             }
             let took = begun.elapsed();
             slowest = slowest.max((took, seed));
-            if took > INPUT_MAX {
+            if seconds.is_some() && took > INPUT_MAX {
                 wrong.push(format!("seed {seed}: takes {took:?}"));
             }
             if seed == first + WARM_AFTER {
