@@ -4,7 +4,8 @@ use std::path::Path;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use muster_tests::fleet::DEADLINE;
 use muster_tests::kubernetes::Cluster;
 use muster_tests::process::Launch;
@@ -28,6 +29,13 @@ async fn the_agents_daemon_set_is_taken_and_admitted() {
     let restricted = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client());
     namespaces.patch("muster-system", &PatchParams::default(), &Patch::Merge(restricted)).await.unwrap();
+    // It runs on the nodes of the control plane, and where this label says so.
+    let nodes: Api<Node> = Api::all(cluster.client());
+    let chosen = json!({"metadata": {"labels": {"muster.dev/agent": "true"}}});
+    for node in nodes.list(&ListParams::default()).await.unwrap() {
+        let name = node.metadata.name.unwrap_or_default();
+        nodes.patch(&name, &PatchParams::default(), &Patch::Merge(&chosen)).await.unwrap();
+    }
     let sets: Api<DaemonSet> = Api::namespaced(cluster.client(), "muster-system");
     wait::until("a Pod of the agent on the node", DEADLINE, async || {
         let set = sets.get("muster-agent").await.map_err(|error| error.to_string())?;
