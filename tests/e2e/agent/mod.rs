@@ -3,6 +3,7 @@
 mod adopting;
 mod corpus;
 mod crash;
+mod drift;
 mod faults;
 mod installed;
 mod kill;

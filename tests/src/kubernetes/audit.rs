@@ -31,10 +31,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether it was to change an object, other than a Lease.
+    /// Whether it was to change an object, other than a Lease or an Event.
     pub fn writes(&self) -> bool {
         let reads = ["get", "list", "watch"].contains(&self.verb.as_str());
-        !reads && self.resource != "leases"
+        !reads && !["leases", "events"].contains(&self.resource.as_str())
     }
 }
 
@@ -73,7 +73,7 @@ impl Audit {
         text.lines().filter_map(|line| self.read(line)).collect()
     }
 
-    /// Writes so far, other than those of Leases: how many of each object, as `verb resource/namespace/name`.
+    /// Writes so far, other than those of Leases and Events: how many of each object, as `verb resource/namespace/name`.
     ///
     /// # Panics
     /// As [`Audit::requests`].
