@@ -4,7 +4,6 @@
 //! repository and by muster-render in this process. Files are read before the clock starts for
 //! muster-render, as the agent has them in memory; kubectl reads them from a disk cache.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
@@ -12,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use muster_render::{Limits, render};
-
-type Files = BTreeMap<String, Vec<u8>>;
+use muster_render::{Cache, Files, Limits, Source, render};
 
 /// So often each repository is rendered in process; the median counts.
 const ROUNDS: usize = 5;
@@ -40,6 +37,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         row(&format!("one of {objects} objects"), &[Repository::read(&directory)?])?;
     }
     fs::remove_dir_all(&scratch)?;
+    println!();
+    overlays();
     println!();
     println!("Peak memory of this process, inputs and results of all of the above: {}", peak()?);
     Ok(())
@@ -68,6 +67,38 @@ fn row(what: &str, repositories: &[Repository]) -> Result<(), Box<dyn Error>> {
     let times = theirs.as_secs_f64() / ours.as_secs_f64();
     println!("| {what} | {} | {} | {times:.0} |", milliseconds(theirs), milliseconds(ours));
     Ok(())
+}
+
+/// Overlays that share one large base, and what the cache saves of them.
+fn overlays() {
+    const OVERLAYS: usize = 50;
+    let mut files = Files::new();
+    for base in ["base", "other"] {
+        files.insert(format!("{base}/all.yaml"), large_manifests(60).into_bytes());
+        files.insert(format!("{base}/kustomization.yaml"), b"resources: [all.yaml]\n".to_vec());
+    }
+    let sources: Vec<Source> = (0..OVERLAYS).map(|number| Source::at(format!("overlays/{number}"))).collect();
+    for (number, source) in sources.iter().enumerate() {
+        let base = if number < 3 { "base" } else { "other" };
+        let text = format!("resources: [../../{base}]\nnamePrefix: o{number}-\n");
+        files.insert(format!("{}/kustomization.yaml", source.path), text.into_bytes());
+    }
+    let mut cache = Cache::new(Limits::default(), 256 << 20);
+    println!("| {OVERLAYS} overlays of 60 objects each | all of them | apps made |");
+    println!("|---|---|---|");
+    let mut pass = |what: &str, files: &Files| {
+        let before = cache.counts().apps.made;
+        let begin = Instant::now();
+        let repository = muster_render::Repository::new(files);
+        for source in &sources {
+            let _ = std::hint::black_box(cache.render_app(&repository, source));
+        }
+        println!("| {what} | {} | {} |", milliseconds(begin.elapsed()), cache.counts().apps.made - before);
+    };
+    pass("nothing rendered before", &files);
+    pass("nothing changed", &files);
+    files.insert("base/all.yaml".to_owned(), large_manifests(57).into_bytes());
+    pass("one file changed, in the base of 3 of them", &files);
 }
 
 fn milliseconds(duration: Duration) -> String {
@@ -111,14 +142,24 @@ fn corpus(root: &Path) -> Result<Vec<Repository>, Box<dyn Error>> {
     Ok(repositories)
 }
 
-/// A kustomization of so many objects: a Deployment, its Service and its ConfigMap, again and
-/// again, with a prefix, a namespace, labels, an image and a patch of every Deployment.
+/// A kustomization of so many objects, with a prefix, a namespace, labels, an image and a patch of every Deployment.
 fn write_large(directory: &Path, objects: usize) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
+    fs::write(directory.join("all.yaml"), large_manifests(objects))?;
+    let kustomization = "resources: [all.yaml]\nnamePrefix: big-\nnamespace: large\ncommonLabels: {team: a}\n\
+        images: [{name: nginx, newTag: \"1.27\"}]\npatches:\n- target: {kind: Deployment}\n  patch: |\n    \
+        apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: any}\n    spec: {replicas: 2}\n";
+    fs::write(directory.join("kustomization.yaml"), kustomization)?;
+    Ok(())
+}
+
+/// So many objects in one file: a Deployment, its Service and its ConfigMap, again and again.
+fn large_manifests(objects: usize) -> String {
     let mut text = String::new();
     for number in 0..objects.div_ceil(3) {
         let name = format!("app-{number}");
-        write!(
+        // Writing to a String cannot fail.
+        let _ = write!(
             text,
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: 1\n  \
              selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
@@ -127,14 +168,9 @@ fn write_large(directory: &Path, objects: usize) -> Result<(), Box<dyn Error>> {
              apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  selector: {{app: {name}}}\n  \
              ports: [{{port: 80}}]\n---\n\
              apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n---\n"
-        )?;
+        );
     }
-    fs::write(directory.join("all.yaml"), text)?;
-    let kustomization = "resources: [all.yaml]\nnamePrefix: big-\nnamespace: large\ncommonLabels: {team: a}\n\
-        images: [{name: nginx, newTag: \"1.27\"}]\npatches:\n- target: {kind: Deployment}\n  patch: |\n    \
-        apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: any}\n    spec: {replicas: 2}\n";
-    fs::write(directory.join("kustomization.yaml"), kustomization)?;
-    Ok(())
+    text
 }
 
 /// The most memory this process ever had, as Linux counts it.
