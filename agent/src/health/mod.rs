@@ -18,6 +18,7 @@ mod extensions;
 mod gateway;
 mod network;
 mod pods;
+pub(crate) mod rules;
 mod secrets;
 mod storage;
 mod workloads;

@@ -50,7 +50,7 @@ impl Core {
                 if applied.note.is_some() || member.drift.is_none() {
                     member.note = applied.note.map(Into::into);
                 }
-                member.seen = Some(applied.seen);
+                member.take_applied(&app.options.health, key, applied.seen);
                 let mut projection = applied.projection;
                 self.shapes.share(&mut projection);
                 member.baseline = Some(Baseline { digest: applied.digest, version, projection });

@@ -87,6 +87,7 @@ pub(super) enum Presence {
 pub(super) struct Last {
     pub(super) sync: SyncStatus,
     pub(super) health: HealthStatus,
+    pub(super) message: String,
     pub(super) since: Option<Timestamp>,
     /// Since when each problem has been there.
     pub(super) problems: BTreeMap<Problem, Timestamp>,
@@ -145,6 +146,8 @@ pub(super) struct Member {
     pub(super) writing: bool,
     /// It is being read, to see what became of it.
     pub(super) reading: bool,
+    /// Its health goes by a rule in Git that has not been asked about this version: the body is needed again.
+    pub(super) unjudged: bool,
     /// Highest version of any news of it, deletion included.
     pub(super) news: u64,
     /// This app wants it no more, but another does, which has not applied it yet.

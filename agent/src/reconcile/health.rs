@@ -6,9 +6,22 @@ use super::core::{Action, Core, Now};
 use crate::health::Health;
 use crate::health::cause::Cause;
 use crate::health::course::{Courses, Sight};
-use crate::object::ObjectKey;
+use crate::health::rules::HealthRules;
+use crate::object::{GroupKind, ObjectKey};
+use crate::watch::{Observation, Seen};
 
 impl Core {
+    /// Judges the objects of some kinds anew, whose rules an app has changed: they have to be seen again for
+    /// that, since bodies are not kept.
+    pub(super) fn judge_again(&mut self, app: &str, kinds: &[GroupKind]) {
+        let Some(app) = self.apps.get_mut(app) else { return };
+        for (_, member) in app.members.iter_mut().filter(|(key, _)| kinds.contains(&key.kind)) {
+            member.unjudged = true;
+        }
+        let watches = self.watches.iter().filter(|(gvk, _)| kinds.contains(&gvk.group_kind));
+        self.actions.extend(watches.map(|(_, watched)| Action::Watch(watched.resource.clone())));
+    }
+
     /// What the passing of time says about objects that are not well.
     pub(super) fn look_into(&mut self, now: Now) {
         let due = self.courses.due(now.instant);
@@ -38,6 +51,33 @@ impl Core {
         if self.courses.found(app, key, generation, cause, now.instant) {
             self.to_report.insert(app.to_owned());
         }
+    }
+}
+
+impl Member {
+    /// Judges an object that has just been seen by its app's rule, if there is one for its kind.
+    pub(super) fn apply_rule(&mut self, rules: &HealthRules, observation: &Observation) {
+        self.unjudged = false;
+        let health = rules.judge(&observation.key.kind, &observation.body);
+        if let (Some(health), Some(seen)) = (health, &mut self.seen) {
+            seen.health = health;
+        }
+    }
+
+    /// Takes what an apply has made of the object. A rule needs the body, which a watch brings in a moment,
+    /// but only when the apply has changed something.
+    pub(super) fn take_applied(&mut self, rules: &HealthRules, key: &ObjectKey, mut seen: Seen) {
+        if rules.has(&key.kind) {
+            let same = self.seen.take().filter(|before| before.version == seen.version);
+            seen.health = match same {
+                Some(before) => before.health,
+                None => {
+                    self.unjudged = true;
+                    Health::progressing("It has just been applied.")
+                }
+            };
+        }
+        self.seen = Some(seen);
     }
 }
 

@@ -280,14 +280,16 @@ impl Core {
         let listing = self.watches.get(&observation.seen.resource.gvk).map_or(0, |watched| watched.listing);
         let claimants = self.claims.get(&key).cloned().unwrap_or_default();
         for name in &claimants {
-            let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&key)) else {
-                continue;
-            };
+            let Some(app) = self.apps.get_mut(name) else { continue };
+            let Some(member) = app.members.get_mut(&key) else { continue };
             member.listing = member.listing.max(listing);
             let before = member.seen.as_ref().map(telling);
             let news = member.exists(observation, (now.instant, now.timestamp));
             if let Some(baseline) = &mut member.baseline {
                 self.shapes.share(&mut baseline.projection);
+            }
+            if news != News::Stale {
+                member.apply_rule(&app.options.health, observation);
             }
             let after = member.seen.as_ref().map(telling);
             self.tell(name, &key, &news);

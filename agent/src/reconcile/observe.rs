@@ -36,6 +36,7 @@ impl Member {
     pub(super) fn knows(&self, sighting: &Sighting) -> bool {
         let seen = self.seen.as_ref();
         self.baseline.is_some()
+            && !self.unjudged
             && sighting.version > 0
             && seen.is_some_and(|seen| seen.version == sighting.version && seen.uid == sighting.uid)
     }

@@ -35,6 +35,7 @@ impl Core {
             let status = status(app, &self.watches, &mut self.courses, now);
             let health = status.health();
             let (revision, said) = (status.revision.clone(), status.message.clone());
+            let told = std::mem::replace(&mut app.last.message, said.clone());
             // Before the event, which is about this status.
             self.actions.push(Action::Report(Box::new(status)));
             if known && before != health {
@@ -42,7 +43,10 @@ impl Core {
                     format!("{} is {} now, it was {}.", name, health_word(health), health_word(before));
                 let message = if said.is_empty() { words } else { format!("{words} {said}") };
                 let kind = EventKind::HealthChanged;
+                tracing::info!(app = name, "{message}");
                 self.actions.push(Action::Event(Told { kind, app: name, revision, message }));
+            } else if told != said && severity(health) > 0 {
+                tracing::info!(app = name, "{name} is {}. {said}", health_word(health));
             }
         }
     }
@@ -249,14 +253,8 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
     if let Some(drift) = app.members.values().find_map(|member| member.drift.as_deref()) {
         return drift_sentence(drift);
     }
-    let worst = objects.iter().max_by_key(|object| severity(object.health()));
-    if let Some(object) = worst.filter(|object| object.health() != HealthStatus::Healthy) {
-        let name = object
-            .object
-            .as_ref()
-            .map(|object| format!("{}/{}", object.kind, object.name))
-            .unwrap_or_default();
-        return format!("{name}: {}", object.message);
+    if let Some(worst) = worst_sentence(objects) {
+        return worst;
     }
     match app.last.sync {
         SyncStatus::OutOfSync if app.presence == Presence::Removed => {
@@ -277,6 +275,20 @@ fn waiting(app: &App) -> String {
     let going =
         app.members.iter().find_map(|(key, member)| Some((key, member.seen.as_ref()?.going.as_deref()?)));
     going.map_or_else(String::new, |(key, going)| format!(" {key}: {going}"))
+}
+
+/// The first of the worst objects with its reason, and how many are as bad; nothing when all are well.
+fn worst_sentence(objects: &[ObjectStatus]) -> Option<String> {
+    let worst = objects.iter().min_by_key(|object| std::cmp::Reverse(severity(object.health())))?;
+    if worst.health() == HealthStatus::Healthy {
+        return None;
+    }
+    let name = worst.object.as_ref().map(|object| format!("{}/{}", object.kind, object.name));
+    let more = match objects.iter().filter(|object| object.health() == worst.health()).count() - 1 {
+        0 => String::new(),
+        count => format!(" And {count} more."),
+    };
+    Some(format!("{}: {}{more}", name.unwrap_or_default(), worst.message))
 }
 
 /// Who fights over what.

@@ -30,6 +30,7 @@ impl Core {
             app.presence = Presence::Wanted;
             app.wanted_revision = revision.clone();
             let Wanted { options, path, content } = wanted;
+            let rules = app.options.health.changed(&options.health);
             app.options = options;
             app.note_order();
             app.path = path;
@@ -38,6 +39,7 @@ impl Core {
                 Content::Broken(problems) => app.problems = problems,
                 Content::Rendered(manifests) => self.rendered(&name, manifests),
             }
+            self.judge_again(&name, &rules);
             self.touch(&name);
         }
         for (name, app) in &mut self.apps {

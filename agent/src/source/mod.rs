@@ -21,6 +21,7 @@ pub(crate) use poll::{Poller, PollerConfig, read_once};
 pub(crate) use rules::Rules;
 
 use crate::drift::Ignores;
+use crate::health::rules::HealthRules;
 use crate::plan::Place;
 
 /// Something that is wrong, in the words of a status.
@@ -152,6 +153,8 @@ pub(crate) struct Options {
     /// `file:line` of the App document.
     pub(crate) place: String,
     pub(crate) ignores: Ignores,
+    /// How the health of some kinds is told.
+    pub(crate) health: HealthRules,
     pub(crate) retry: Retry,
     /// How long a sync may take before it counts as failed, waiting for health included, and an object be on
     /// its way before that is Degraded.
@@ -197,6 +200,7 @@ impl Default for Options {
             rules: None,
             place: String::new(),
             ignores: Ignores::default(),
+            health: HealthRules::default(),
             retry: Retry {
                 limit: 5,
                 first: Duration::from_secs(5),

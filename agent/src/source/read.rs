@@ -14,6 +14,7 @@ use super::inputs::{AtRevision, Delivered, Found};
 use super::rules::rules;
 use super::{Content, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
 use crate::drift::Ignores;
+use crate::health::rules::HealthRules;
 use crate::metrics::Metrics;
 
 /// How often agents look at Git, as the Fleet document says.
@@ -128,8 +129,7 @@ fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem
         .into_iter()
         .filter_map(|app| {
             let spec = &app.value.spec;
-            let fields =
-                [("spec.source.repo", spec.source.repo.is_some()), ("spec.health", !spec.health.is_empty())];
+            let fields = [("spec.source.repo", spec.source.repo.is_some())];
             let fields = fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field));
             let problems: Vec<_> =
                 fields.chain(elsewhere(catalog, cluster, app)).chain(wave.clone()).collect();
@@ -199,6 +199,11 @@ fn fleet_windows(catalog: &Catalog) -> Vec<Window> {
 fn options(catalog: &Catalog, app: &Located<App>) -> Options {
     let spec = &app.value.spec;
     let sync = &spec.sync;
+    let mut health = HealthRules::default();
+    health.add(&spec.health, &app.place());
+    if let Some(fleet) = &catalog.fleet {
+        health.add(&fleet.value.spec.health, &fleet.place());
+    }
     let backoff = &sync.retry.backoff;
     let longest = backoff.max_duration.into();
     let fleet = fleet_windows(catalog).into_iter().filter(|window| window.concerns(app.value.name()));
@@ -215,6 +220,7 @@ fn options(catalog: &Catalog, app: &Located<App>) -> Options {
         rules: None,
         place: app.place(),
         ignores: Ignores::of(&sync.ignore_differences),
+        health,
         retry: Retry {
             limit: sync.retry.limit,
             first: backoff.duration.into(),
@@ -334,12 +340,16 @@ mod tests {
     fn what_cannot_be_done_is_refused_by_field() {
         let catalog = load(&[
             ("c.yaml", CLUSTER),
-            ("web.yaml", &app("web", "  health: [{kind: A, healthy: self.ok}]\n")),
+            (
+                "web.yaml",
+                &app("web", "")
+                    .replace("path: apps/web", "path: apps/web, repo: 'https://git.example.com/web.git'"),
+            ),
         ]);
         assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
         let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
         assert_eq!(refused.len(), 1);
-        assert!(refused[0].1[0].message.contains("spec.health"));
+        assert!(refused[0].1[0].message.contains("spec.source.repo"));
     }
 
     #[test]

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, Cluster, Duration, Expression, FieldPath, FieldPointer, GitReference, JqPath, Metadata,
+    AppName, Cluster, Duration, FieldPath, FieldPointer, GitReference, HealthRule, JqPath, Metadata,
     NamespaceName, PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, Suspend,
     TemplateError, TrackName, ValueTemplate, VariableName, Window,
     fleet::check_interval,
+    health::check_rules,
     path::{Check, Problems},
     window::check_windows,
 };
@@ -47,7 +48,7 @@ pub struct AppSpec {
     /// Apps of one track move through the waves together. By default an app is its own track.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub track: Option<TrackName>,
-    /// How the health of kinds is told that Muster does not know.
+    /// How the health of a kind is told. Goes before the fleet's rule for the kind, and before Muster's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthRule>,
 }
@@ -257,30 +258,6 @@ impl Default for Backoff {
     }
 }
 
-/// How the health of one kind is told from its objects, by CEL expressions over `self`. The first
-/// that is true counts, in the order degraded, suspended, progressing, healthy; if none is, the
-/// object is progressing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
-pub struct HealthRule {
-    /// The group of the kind; empty for the core group.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub group: String,
-    /// The kind.
-    pub kind: String,
-    /// True when the object is healthy.
-    pub healthy: Expression,
-    /// True when the object is on its way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progressing: Option<Expression>,
-    /// True when the object has failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub degraded: Option<Expression>,
-    /// True when the object is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspended: Option<Expression>,
-}
-
 impl App {
     /// The name of the app.
     pub fn name(&self) -> &AppName {
@@ -347,16 +324,7 @@ impl Check for App {
                 problems.at(&steps, format!("`{name}` is listed twice"));
             }
         }
-        for (index, rule) in self.spec.health.iter().enumerate() {
-            let first = self.spec.health[..index]
-                .iter()
-                .position(|other| (&other.group, &other.kind) == (&rule.group, &rule.kind));
-            let steps = ["spec".into(), "health".into(), index.into()];
-            check_kind(&rule.kind, &steps, problems);
-            if let Some(first) = first {
-                problems.at(&steps, format!("this kind already has a rule, spec.health[{first}]"));
-            }
-        }
+        check_rules(&self.spec.health, problems);
     }
 }
 
@@ -424,7 +392,7 @@ impl IgnoreDifference {
 }
 
 /// Kinds are CamelCase words.
-fn check_kind(kind: &str, steps: &[crate::path::Step], problems: &mut Problems) {
+pub(crate) fn check_kind(kind: &str, steps: &[crate::path::Step], problems: &mut Problems) {
     let fits = kind.starts_with(|char: char| char.is_ascii_uppercase())
         && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !fits {

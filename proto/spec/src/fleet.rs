@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Cluster, Duration, FleetName, Metadata, Percentage, Selector, Tenant, WaveName, Window,
+    Amount, Cluster, Duration, FleetName, HealthRule, Metadata, Percentage, Selector, Tenant, WaveName,
+    Window,
+    health::check_rules,
     path::{Check, Problems, Step},
     tenancy::check_tenants,
     window::check_windows,
@@ -45,6 +47,10 @@ pub struct FleetSpec {
     /// When changes from Git are made, and when not, for all apps or some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
+    /// How the health of kinds is told that Muster does not know, in all apps. An app's own rule for a
+    /// kind goes before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthRule>,
 }
 
 fn default_interval() -> Duration {
@@ -63,6 +69,7 @@ impl Default for FleetSpec {
             waves: Vec::new(),
             tenants: Vec::new(),
             windows: Vec::new(),
+            health: Vec::new(),
         }
     }
 }
@@ -128,6 +135,7 @@ impl Check for Fleet {
         }
         check_tenants(&self.spec.tenants, problems);
         check_windows(&self.spec.windows, &["spec".into(), "windows".into()], problems);
+        check_rules(&self.spec.health, problems);
         let mut first_of_name = BTreeMap::new();
         for (index, wave) in self.spec.waves.iter().enumerate() {
             let steps = ["spec".into(), "waves".into(), index.into()];

@@ -34,6 +34,7 @@ mod duration;
 mod error;
 mod field_path;
 mod fleet;
+mod health;
 mod names;
 mod parse;
 mod path;
@@ -47,9 +48,7 @@ mod text;
 mod window;
 
 pub use amount::{Amount, Percentage};
-pub use app::{
-    App, AppSpec, Backoff, Conflicts, HealthRule, IgnoreDifference, Retry, Source, Substitute, Sync,
-};
+pub use app::{App, AppSpec, Backoff, Conflicts, IgnoreDifference, Retry, Source, Substitute, Sync};
 pub use catalog::Catalog;
 pub use cluster::{Cluster, ClusterMetadata, ClusterSpec};
 pub use document::{Document, Kind, Located, Metadata};
@@ -57,6 +56,7 @@ pub use duration::Duration;
 pub use error::SpecError;
 pub use field_path::{FieldPath, FieldPathError, FieldPlace, PlaceStep, at_place, take_out};
 pub use fleet::{Approval, Fleet, FleetSpec, Wave};
+pub use health::HealthRule;
 pub use names::{
     AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
     ServiceAccountName, TrackName, VariableName, WaveName,

@@ -140,5 +140,6 @@ fn check_jq(text: &str) -> Result<(), NameError> {
 }
 
 fn check_expression(text: &str) -> Result<(), NameError> {
-    sized("the expression", text, EXPRESSION_BYTES_MAX)
+    sized("the expression", text, EXPRESSION_BYTES_MAX)?;
+    muster_cel::Program::compile(text).map(drop).map_err(|error| NameError(error.to_string()))
 }

@@ -67,7 +67,7 @@ fn app() -> impl Strategy<Value = Value> {
     )
         .prop_map(|((name, conditions, path), (prune, suspend, timeout, limit, factor), (namespace, track, kinds))| {
             let health: Vec<Value> =
-                kinds.iter().map(|kind| json!({"kind": kind, "healthy": "self.x == \"y\" # \n"})).collect();
+                kinds.iter().map(|kind| json!({"kind": kind, "healthy": "self.x == \"y\" // # \n"})).collect();
             let mut spec = json!({
                 "clusters": selector_json(&conditions),
                 "source": {"path": format!("{path}/{{{{ cluster.name }}}}")},

@@ -5,6 +5,7 @@ mod corpus;
 mod crash;
 mod drift;
 mod faults;
+mod health;
 mod installed;
 mod kill;
 mod kubectl;
