@@ -80,7 +80,7 @@ struct Crd<'d> {
 
 impl Crd<'_> {
     fn spec(&self, path: &[String]) -> FieldSpec {
-        FieldSpec { gvk: self.gvk.clone(), path: path.join("/"), create: false }
+        FieldSpec { gvk: self.gvk.clone(), path: path.join("/").into(), create: false }
     }
 
     fn definition(&mut self, name: &str, path: &mut Vec<String>) -> Result<(), String> {

@@ -63,7 +63,7 @@ fn order(here: Here<'_>, map: &mut ResMap) -> Result<(), RenderError> {
 fn object(mut resource: Resource, metadata: &[String]) -> Result<Object, RenderError> {
     let asked = |option: &str| metadata.iter().any(|asked| asked == option);
     if asked("managedByLabel") {
-        let spec = FieldSpec { path: "metadata/labels".to_owned(), create: true, ..FieldSpec::default() };
+        let spec = FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() };
         visit::each(&mut resource, &spec, Make::Mapping, &mut |value| {
             visit::set_entry(value, MANAGED_BY, MANAGER)
         })

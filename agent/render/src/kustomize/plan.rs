@@ -92,7 +92,7 @@ fn labels(k: &Kustomization, specs: &Specs, transformers: &mut Vec<Transformer>)
             if label.include_templates {
                 merge_all(&mut fields, &specs.template_labels, "labels")?;
             }
-            let own = FieldSpec { path: "metadata/labels".to_owned(), create: true, ..FieldSpec::default() };
+            let own = FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() };
             merge_one(&mut fields, &own, "labels")?;
         }
         transformers.push(Transformer::Labels(label.pairs.clone(), fields));

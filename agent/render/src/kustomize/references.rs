@@ -8,8 +8,8 @@ use super::{
     identity::{Gvk, Id, Kinds, NO_NAMESPACE},
     resmap::ResMap,
     resource::{Resource, text_of},
-    specs::{FieldSpec, NameReference},
-    visit::{Make, each, kind_of},
+    specs::NameReference,
+    visit::{Make, each_at, kind_of},
 };
 
 /// What counts of an object that may be named.
@@ -40,12 +40,11 @@ pub(crate) fn fix(map: &mut ResMap, tables: &[NameReference], kinds: Kinds<'_>) 
         }
         for table in tables {
             for spec in table.referrers.iter().filter(|spec| original.is_selected(&spec.gvk)) {
-                let role = role_of(resource, &spec.path);
+                let role = role_of(resource, spec.path.as_str());
                 let search =
                     Search { names: &names, referrer: at, target: &table.target, role, allowed: &allowed };
                 // The kind may have changed since; the field is looked for all the same.
-                let spec = FieldSpec { gvk: Gvk::default(), ..spec.clone() };
-                each(resource, &spec, Make::Nothing, &mut |value| search.fix(value))
+                each_at(resource, &spec.path, Make::Nothing, &mut |value| search.fix(value))
                     .map_err(|error| format!("updating name reference: {error}"))?;
             }
         }

@@ -89,6 +89,11 @@ impl ResMap {
     /// The objects a selector means.
     pub(crate) fn select(&self, selector: &Selector, kinds: Kinds<'_>) -> Vec<usize> {
         let is_selected = |resource: &Resource| {
+            let (labels, annotations) = if selector.looks_at_texts() {
+                (resource.labels(), resource.annotations())
+            } else {
+                Default::default()
+            };
             let (now, first) = (resource.id(kinds), resource.original_id(kinds));
             selector.matches(&Candidate {
                 group: &now.gvk.group,
@@ -96,8 +101,8 @@ impl ResMap {
                 kind: &now.gvk.kind,
                 names: [&first.name, &now.name],
                 namespaces: [&first.namespace, &now.namespace],
-                labels: &resource.labels(),
-                annotations: &resource.annotations(),
+                labels: &labels,
+                annotations: &annotations,
             })
         };
         (0..self.list.len()).filter(|at| is_selected(&self.list[*at])).collect()

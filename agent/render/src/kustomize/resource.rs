@@ -192,6 +192,15 @@ impl Resource {
         Gvk::new(text("apiVersion"), text("kind"))
     }
 
+    /// Whether a selector means its kind.
+    pub(crate) fn is_selected(&self, selector: &Gvk) -> bool {
+        let text = |field| self.value.get(field).and_then(Value::as_str).unwrap_or_default();
+        let fits = |wanted: &str, own: &str| wanted.is_empty() || wanted == own;
+        let api_version = text("apiVersion");
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        fits(&selector.kind, text("kind")) && fits(&selector.group, group) && fits(&selector.version, version)
+    }
+
     pub(crate) fn name(&self) -> String {
         self.meta("name")
     }

@@ -7,8 +7,6 @@
 
 use serde_json::Value;
 
-use super::visit::split_path;
-
 /// A step on the way to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -64,8 +62,7 @@ impl Shared {
     }
 
     /// Makes texts of the fields without a type at a path or right below it.
-    pub(crate) fn make_texts(&self, object: &mut Value, path: &str) {
-        let path = split_path(path, '/');
+    pub(crate) fn make_texts(&self, object: &mut Value, path: &[String]) {
         let keys = || path.iter().map(|key| key.strip_suffix("[]").unwrap_or(key));
         for place in &self.untyped {
             let way: Vec<&str> = place.0.iter().filter_map(Step::key).collect();
@@ -125,10 +122,9 @@ impl Place {
 }
 
 /// The places of `key` in the mappings that a path of a field means, as far as they are there.
-pub(crate) fn places(object: &Value, path: &str, key: &str) -> Vec<Place> {
+pub(crate) fn places(object: &Value, path: &[String], key: &str) -> Vec<Place> {
     let mut found = Vec::new();
-    let path = split_path(path, '/');
-    walk(object, &path, key, &mut Vec::new(), &mut found);
+    walk(object, path, key, &mut Vec::new(), &mut found);
     found
 }
 
@@ -168,8 +164,8 @@ mod tests {
     fn a_change_of_one_is_a_change_of_all() {
         let mut object = json!({"a": {"l": "1"}, "b": [{"c": {"l": "1"}}], "d": {"l": "1"}});
         let mut shared = Shared::default();
-        let mut all = places(&object, "a", "l");
-        all.extend(places(&object, "b[]/c", "l"));
+        let mut all = places(&object, &["a".to_owned()], "l");
+        all.extend(places(&object, &["b[]".to_owned(), "c".to_owned()], "l"));
         shared.note(json!("1"), all);
         object["b"][0]["c"]["l"] = json!("2");
         shared.settle(&mut object);

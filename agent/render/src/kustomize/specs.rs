@@ -3,19 +3,56 @@
 //! The tables are in `specs/`, one a transformer; `configurations` and `crds` of a kustomization add to
 //! them.
 
-use std::sync::OnceLock;
+use std::{fmt, sync::OnceLock};
 
-use super::identity::Gvk;
+use super::{identity::Gvk, visit::split_path};
 
 /// A field of some kinds. A list on the way means every item of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FieldSpec {
     /// The kinds; empty parts mean all.
     pub(crate) gvk: Gvk,
-    /// Keys with `/` between them; `\/` is a slash in a key.
-    pub(crate) path: String,
+    /// Where it is.
+    pub(crate) path: FieldPath,
     /// Whether the field is made where it is missing.
     pub(crate) create: bool,
+}
+
+/// A way through mappings and lists: keys with `/` between them; `\/` is a slash in a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct FieldPath {
+    text: String,
+    /// Split once, since every object is asked for every path.
+    keys: Vec<String>,
+}
+
+impl FieldPath {
+    pub(crate) fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<T: Into<String>> From<T> for FieldPath {
+    fn from(text: T) -> FieldPath {
+        let text = text.into();
+        FieldPath { keys: split_path(&text, '/'), text }
+    }
+}
+
+impl PartialEq<&str> for FieldPath {
+    fn eq(&self, other: &&str) -> bool {
+        self.text == *other
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// Kinds of objects, and the fields by which others name them.
@@ -158,7 +195,7 @@ fn references(text: &str) -> Vec<NameReference> {
 
 fn spec(line: &str) -> FieldSpec {
     let (path, rest) = line.split_once(' ').unwrap_or((line, ""));
-    FieldSpec { gvk: gvk(rest), path: path.to_owned(), create: rest.split(' ').next() == Some("create") }
+    FieldSpec { gvk: gvk(rest), path: path.into(), create: rest.split(' ').next() == Some("create") }
 }
 
 fn gvk(words: &str) -> Gvk {

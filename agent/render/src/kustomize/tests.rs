@@ -66,7 +66,7 @@ fn every_line_of_the_tables_is_a_field() {
     ];
     let referrers = specs.name_references.iter().map(|reference| &reference.referrers);
     for spec in lists.into_iter().chain(referrers).flatten() {
-        assert!(!spec.path.is_empty() && !spec.path.contains(['=', ' ']), "{spec:?}");
+        assert!(!spec.path.as_str().is_empty() && !spec.path.as_str().contains(['=', ' ']), "{spec:?}");
     }
     for reference in &specs.name_references {
         assert!(!reference.target.kind.is_empty() && !reference.referrers.is_empty(), "{reference:?}");
@@ -77,7 +77,7 @@ fn every_line_of_the_tables_is_a_field() {
 fn a_spec_for_all_kinds_is_lost_behind_one_for_some() {
     let spec = |kind: &str, create| FieldSpec {
         gvk: Gvk { kind: kind.to_owned(), ..Gvk::default() },
-        path: "a/b".to_owned(),
+        path: "a/b".into(),
         create,
     };
     let mut specs = vec![spec("Foo", false)];

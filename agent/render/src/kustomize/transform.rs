@@ -192,9 +192,12 @@ fn entries(map: &mut ResMap, pairs: &BTreeMap<String, String>, specs: &[FieldSpe
         for (key, text) in pairs {
             let mut added = Vec::new();
             for spec in specs {
-                let before = shared::places(&resource.value, &spec.path, key);
+                if !resource.is_selected(&spec.gvk) {
+                    continue;
+                }
+                let before = shared::places(&resource.value, spec.path.keys(), key);
                 each(resource, spec, Make::Mapping, &mut |value| set_entry(value, key, text))?;
-                let mut places = shared::places(&resource.value, &spec.path, key);
+                let mut places = shared::places(&resource.value, spec.path.keys(), key);
                 places.retain(|place| !before.contains(place));
                 added.extend(places);
             }

@@ -11,7 +11,7 @@ use super::{
     resmap::ResMap,
     resource::text_of,
     specs::FieldSpec,
-    visit::{Make, each, kind_of, split_path},
+    visit::{Make, each, kind_of},
 };
 
 /// The vars of all kustomizations so far, by name.
@@ -66,10 +66,10 @@ impl Vars {
             let gvk = resource.gvk();
             for spec in specs {
                 if gvk.is_selected(&spec.gvk) {
-                    let path = split_path(&spec.path, '/');
-                    let keys: Vec<_> = path.iter().map(|key| key.trim_end_matches("[]")).collect();
+                    let keys: Vec<_> =
+                        spec.path.keys().iter().map(|key| key.trim_end_matches("[]")).collect();
                     resource.spelling.forget(&keys);
-                    resource.shared.make_texts(&mut resource.value, &spec.path);
+                    resource.shared.make_texts(&mut resource.value, spec.path.keys());
                 }
                 each(resource, spec, Make::Nothing, &mut |value| replace(value, &values))?;
             }

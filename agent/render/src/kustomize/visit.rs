@@ -3,7 +3,10 @@
 use muster_yaml::Keys;
 use serde_json::{Map, Value};
 
-use super::{identity::Gvk, resource::Resource, specs::FieldSpec};
+use super::{
+    resource::Resource,
+    specs::{FieldPath, FieldSpec},
+};
 
 /// What is made of a field that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +46,21 @@ pub(crate) fn each(
     make: Make,
     set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
 ) -> Result<(), String> {
-    let Gvk { group, version, kind } = resource.gvk();
-    let fits = |wanted: &str, own: &str| wanted.is_empty() || wanted == own;
-    if !(fits(&spec.gvk.group, &group) && fits(&spec.gvk.version, &version) && fits(&spec.gvk.kind, &kind)) {
+    if !resource.is_selected(&spec.gvk) {
         return Ok(());
     }
-    let path = split_path(&spec.path, '/');
-    let make = if spec.create { make } else { Make::Nothing };
-    walk(&mut resource.value, &path, make, set).map_err(|message| {
-        format!("considering field '{}' of {} {}: {message}", spec.path, resource.kind(), resource.name())
+    each_at(resource, &spec.path, if spec.create { make } else { Make::Nothing }, set)
+}
+
+/// Calls `set` with every value at a path of an object, whatever its kind.
+pub(crate) fn each_at(
+    resource: &mut Resource,
+    path: &FieldPath,
+    make: Make,
+    set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
+) -> Result<(), String> {
+    walk(&mut resource.value, path.keys(), make, set).map_err(|message| {
+        format!("considering field '{path}' of {} {}: {message}", resource.kind(), resource.name())
     })
 }
 

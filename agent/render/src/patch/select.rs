@@ -77,6 +77,11 @@ impl Selector {
         })
     }
 
+    /// Whether labels or annotations count at all: reading them is the dearest part of a candidate.
+    pub(crate) fn looks_at_texts(&self) -> bool {
+        !(self.labels.is_empty() && self.annotations.is_empty())
+    }
+
     /// Whether the object is selected.
     pub(crate) fn matches(&self, object: &Candidate<'_>) -> bool {
         let any = |pattern: &Option<Regex>, texts: &[&str]| match pattern {

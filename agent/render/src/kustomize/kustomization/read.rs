@@ -81,8 +81,11 @@ fn object(fields: &mut Fields<'_>) -> Found<ObjectSelector> {
 
 pub(crate) fn field_spec(node: &Node, path: &str) -> Found<FieldSpec> {
     let mut fields = Fields::of(node, path)?;
-    let spec =
-        FieldSpec { gvk: gvk(&mut fields)?, path: fields.string("path")?, create: fields.boolean("create")? };
+    let spec = FieldSpec {
+        gvk: gvk(&mut fields)?,
+        path: fields.string("path")?.into(),
+        create: fields.boolean("create")?,
+    };
     fields.finish()?;
     Ok(spec)
 }
@@ -115,7 +118,7 @@ pub(crate) fn patch(node: &Node, path: &str) -> Found<Patch> {
     let mut fields = Fields::of(node, path)?;
     let target = fields.node("target").map(|node| selector(node, &format!("{path}.target"))).transpose()?;
     let mut patch = Patch {
-        path: fields.string("path")?,
+        path: fields.string("path")?.into(),
         patch: fields.string("patch")?,
         target,
         options: std::collections::BTreeMap::new(),
@@ -272,7 +275,7 @@ pub(crate) fn replacement(node: &Node, path: &str) -> Found<Replacement> {
     let mut fields = Fields::of(node, path)?;
     let source = fields.node("source").map(|node| source(node, &format!("{path}.source"))).transpose()?;
     let targets = if fields.node("targets").is_some() { Some(fields.list("targets", target)?) } else { None };
-    let replacement = Replacement { source, targets, path: fields.string("path")? };
+    let replacement = Replacement { source, targets, path: fields.string("path")?.into() };
     fields.finish()?;
     Ok(replacement)
 }

@@ -81,7 +81,7 @@ pub(super) fn one(
     };
     let gvk = resource.gvk();
     if !kinds.is_cluster_scoped(&gvk) {
-        let spec = FieldSpec { path: META_NAMESPACE.to_owned(), create: true, ..FieldSpec::default() };
+        let spec = FieldSpec { path: META_NAMESPACE.into(), create: true, ..FieldSpec::default() };
         each(resource, &spec, Make::Scalar, &mut { set })?;
     }
     let is_binding_now = is_binding(&gvk.kind);
