@@ -39,7 +39,7 @@ use crate::{
     listener,
     record::{Change, Key, Loaded},
     service::{Hub, Serve},
-    store::{SledStore, Store, StoreError},
+    store::{LocalStore, Store, StoreError},
     streams::Streams,
     tls::{self, ServerCertificate},
     tokens::Table,
@@ -197,7 +197,7 @@ async fn end(
 async fn open_store(settings: &Settings) -> Result<(Box<dyn Store>, Loaded), ServeError> {
     let directory = settings.directory.join(STORE);
     let opened = tokio::task::spawn_blocking(move || {
-        let mut store = SledStore::open(&directory)?;
+        let mut store = LocalStore::open(&directory)?;
         let loaded = store.load()?;
         Ok::<(Box<dyn Store>, Loaded), StoreError>((Box::new(store), loaded))
     });

@@ -2,17 +2,18 @@
 //!
 //! [`Store`] is all the rest of the hub knows of it: load everything at start, then append batches, each
 //! durable when the call returns. Nothing is read back while the hub runs, so a store may be as simple
-//! as a log.
+//! as a log: [`LocalStore`] is one, in a directory.
 
 use std::path::PathBuf;
 
 use crate::record::{Change, Loaded};
 
 mod encoding;
-mod mark;
-mod sled;
+mod journal;
+mod local;
+mod version1;
 
-pub use self::sled::SledStore;
+pub use self::local::LocalStore;
 
 /// Why something could not be kept.
 #[derive(Debug, thiserror::Error)]

@@ -63,27 +63,29 @@ async fn a_token_that_was_told_is_there_after_a_kill() {
     }
 }
 
-/// Overwrites or cuts the data of a database while the hub is down.
-fn damage(hub: &Hub, name: &str, how: &str) {
-    let path = hub.store().join(name).join("db");
+/// Overwrites or cuts the newest file of a journal while the hub is down.
+fn damage(hub: &Hub, journal: &str, how: &str) {
+    let directory = hub.store().join(journal);
+    let entries = std::fs::read_dir(&directory).unwrap();
+    let path = entries.map(|entry| entry.unwrap().path()).max().unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     let length = file.metadata().unwrap().len();
     match how {
         "cut in half" => file.set_len(length / 2).unwrap(),
         "emptied" => file.set_len(0).unwrap(),
-        "overwritten at its start" => file.write_all_at(&[0xa5; 8192], 0).unwrap(),
+        "overwritten at its start" => file.write_all_at(&[0xa5; 2048], 0).unwrap(),
         "overwritten" => {
             let noise: Vec<u8> =
                 (0..length).map(|index| (index.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect();
             file.write_all_at(&noise, 0).unwrap();
         }
-        "removed" => std::fs::remove_dir_all(hub.store().join(name)).unwrap(),
+        "removed" => std::fs::remove_dir_all(directory).unwrap(),
         other => panic!("{other}?"),
     }
 }
 
 #[tokio::test]
-async fn a_damaged_status_database_is_told_and_made_again_from_what_agents_send() {
+async fn a_damaged_status_journal_is_told_and_made_again_from_what_agents_send() {
     let mut hub = Hub::start().await;
     let identity = hub.enrolled("prod").await;
     for how in ["cut in half", "emptied", "overwritten at its start", "overwritten", "removed"] {
@@ -93,7 +95,7 @@ async fn a_damaged_status_database_is_told_and_made_again_from_what_agents_send(
             agent.report_kept(1, app.clone()).await;
         }
         hub.program.kill();
-        damage(&hub, "status", how);
+        damage(&hub, "status-journal", how);
         let told = hub.program.log().matches("the store was damaged").count();
         hub.restart().await;
         let log = hub.program.log();
@@ -114,13 +116,15 @@ async fn a_damaged_status_database_is_told_and_made_again_from_what_agents_send(
 }
 
 #[tokio::test]
-async fn a_damaged_identity_database_never_gives_a_token_more_uses() {
+async fn identities_damaged_in_both_copies_never_gives_a_token_more_uses() {
     for how in ["cut in half", "emptied", "overwritten at its start", "overwritten", "removed"] {
         let mut hub = Hub::start().await;
         let (used, unused) = (hub.token("prod", 1).await.token, hub.token("prod", 1).await.token);
         let identity = hub.enrol(&used, "prod").await.unwrap();
         hub.program.kill();
-        damage(&hub, "identity", how);
+        for copy in ["identity-journal", "identity-copy"] {
+            damage(&hub, copy, how);
+        }
         hub.restart().await;
         let log = hub.program.log();
         assert!(log.contains("the store was damaged") && log.contains("muster token create"), "{how}: {log}");
@@ -128,6 +132,21 @@ async fn a_damaged_identity_database_never_gives_a_token_more_uses() {
         assert!(hub.enrol(&unused, "prod").await.is_err(), "{how}");
         hub.agent("prod", &identity, &[]).await.unwrap();
         hub.enrolled("dev").await;
+    }
+}
+
+#[tokio::test]
+async fn identities_damaged_in_one_copy_are_taken_from_the_other() {
+    let mut hub = Hub::start().await;
+    for (copy, how) in [("identity-journal", "overwritten"), ("identity-copy", "cut in half")] {
+        let (used, unused) = (hub.token("prod", 1).await.token, hub.token("prod", 1).await.token);
+        hub.enrol(&used, "prod").await.unwrap();
+        hub.program.kill();
+        damage(&hub, copy, how);
+        hub.restart().await;
+        assert!(hub.program.log().contains("the other copy had all of it"), "{}", hub.program.tail());
+        assert!(hub.enrol(&used, "prod").await.is_err(), "{copy}");
+        hub.enrol(&unused, "prod").await.unwrap();
     }
 }
 
