@@ -130,6 +130,7 @@ async fn term(
     let reconciler = Reconciler {
         api: api.clone(),
         home: config.namespace.clone(),
+        reach: config.reach.clone(),
         full_check_interval: config.full_check_interval,
         reports,
         standing: standing.clone(),

@@ -29,6 +29,7 @@ mod metrics;
 mod object;
 mod plan;
 mod preview;
+mod reach;
 mod reconcile;
 mod report;
 mod serve;
@@ -53,9 +54,7 @@ pub(crate) const FIELD_MANAGER: &str = "muster-agent";
 /// Label on every object an app has, with the app's name.
 pub(crate) const APP_LABEL: &str = "muster.dev/app";
 
-/// Annotation on every object an app has, with the digest of what Git said when it was applied last: so that
-/// after a restart, what others changed can be told from what Git changed.
-pub(crate) const CONTENT_ANNOTATION: &str = "muster.dev/content";
+pub(crate) use muster_render::applied::CONTENT_ANNOTATION;
 
 /// Threads for everything but Git: two are enough for one cluster, and each costs memory.
 const THREADS: usize = 2;

@@ -1,9 +1,14 @@
 //! Who vouches for the servers and clients of a test? A certificate authority made for it.
 
+use std::sync::Arc;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 /// A certificate (PEM) and its private key (PKCS#8 PEM).
 #[derive(Clone)]
@@ -49,6 +54,24 @@ impl Authority {
             params(names.first().unwrap_or(&"server"), None, names)?,
             ExtendedKeyUsagePurpose::ServerAuth,
         )
+    }
+
+    /// What a TLS server of these names accepts connections with.
+    ///
+    /// # Errors
+    /// As [`Authority::server`], as text.
+    pub fn acceptor(&self, names: &[&str]) -> Result<TlsAcceptor, String> {
+        let identity = self.server(names).map_err(|error| error.to_string())?;
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        let key =
+            PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).map_err(|error| error.to_string())?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+            .map_err(|error| error.to_string())?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     /// A client certificate; Kubernetes reads the common name as the user and the organisation as its group.

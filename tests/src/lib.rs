@@ -21,5 +21,6 @@ pub mod kubernetes;
 pub mod ports;
 pub mod process;
 pub mod scratch;
+mod serve;
 pub mod skip;
 pub mod wait;

@@ -5,6 +5,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
+/// Annotation that the agent puts on every object, with the digest of what Git said when it was applied last: so that
+/// after a restart, what others changed can be told from what Git changed.
+pub const CONTENT_ANNOTATION: &str = "muster.dev/content";
+
 /// Namespace of objects for which neither they nor their app name one.
 const DEFAULT_NAMESPACE: &str = "default";
 

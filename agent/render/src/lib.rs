@@ -16,6 +16,7 @@
 mod app;
 pub mod applied;
 mod cache;
+pub mod difference;
 mod directory;
 mod error;
 mod kustomize;

@@ -162,8 +162,11 @@ impl Api {
         name: &str,
         patch: &Value,
     ) -> Result<Value, ApiError> {
-        self.fence.check()?;
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(resource, namespace, name));
+        let seconds = self.fence.check()?;
+        let path = format!(
+            "{}?fieldManager={FIELD_MANAGER}&timeout={seconds}s",
+            object_path(resource, namespace, name)
+        );
         parse(&self.call(Verb::Patch, &path, "application/json-patch+json", patch.to_string().into()).await?)
     }
 
@@ -192,18 +195,20 @@ impl Api {
         body: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", collection_path(resource, namespace));
-        parse(&self.call(Verb::Create, &path, "application/json", body.to_string().into()).await?)
+        self.send_object(Verb::Create, &path, body).await
     }
 
-    /// The same, only while this agent leads.
+    /// The same, only while this agent leads and for no longer.
     pub(crate) async fn create_fenced(
         &self,
         resource: &Resource,
         namespace: &str,
         body: &Value,
     ) -> Result<Value, ApiError> {
-        self.fence.check()?;
-        self.create(resource, namespace, body).await
+        let seconds = self.fence.check()?;
+        let path = collection_path(resource, namespace);
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}&timeout={seconds}s");
+        self.send_object(Verb::Create, &path, body).await
     }
 
     /// Replaces one object; its `resourceVersion` must be the current one, where it has one.
@@ -215,10 +220,10 @@ impl Api {
         body: &Value,
     ) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(resource, namespace, name));
-        parse(&self.call(Verb::Update, &path, "application/json", body.to_string().into()).await?)
+        self.send_object(Verb::Update, &path, body).await
     }
 
-    /// The same, only while this agent leads.
+    /// The same, only while this agent leads and for no longer.
     pub(crate) async fn replace_fenced(
         &self,
         resource: &Resource,
@@ -226,8 +231,10 @@ impl Api {
         name: &str,
         body: &Value,
     ) -> Result<Value, ApiError> {
-        self.fence.check()?;
-        self.replace(resource, namespace, name, body).await
+        let seconds = self.fence.check()?;
+        let path = object_path(resource, namespace, name);
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}&timeout={seconds}s");
+        self.send_object(Verb::Update, &path, body).await
     }
 
     /// Deletes exactly the object with this uid; its dependants follow in the background.
@@ -305,6 +312,10 @@ impl Api {
         );
         let List { items } = parse(&self.call(Verb::List, &path, "", Vec::new()).await?)?;
         Ok(items.unwrap_or_default())
+    }
+
+    async fn send_object(&self, verb: Verb, path: &str, body: &Value) -> Result<Value, ApiError> {
+        parse(&self.call(verb, path, "application/json", body.to_string().into()).await?)
     }
 
     async fn call(&self, verb: Verb, path: &str, kind: &str, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {

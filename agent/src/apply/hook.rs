@@ -1,12 +1,11 @@
 //! How is a hook run, and its object deleted?
-use futures::StreamExt;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Known, applied};
-use super::{Applied, Done, Executor, Failure, WRITES_AT_ONCE};
+use super::{Applied, Done, Executor, Failure};
 use crate::api::ApiError;
-use crate::object::{ObjectKey, text};
+use crate::object::text;
 use crate::plan::hook::{RUN, stamped};
 use crate::plan::{Desired, Doomed, HookRun};
 use crate::source::{Kind, Problem};
@@ -23,13 +22,11 @@ impl Executor {
     where
         F: Future<Output = ()> + Send,
     {
-        let answers = futures::stream::iter(runs).map(|run| async move {
+        let run = |run: HookRun| async move {
             let outcome = self.run_hook(app, &run, cancel).await;
-            let failed = outcome.is_err();
-            tell(Done::Applied { key: run.key, outcome }).await;
-            failed
-        });
-        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
+            Some(Done::Applied { key: run.key, outcome })
+        };
+        self.each(runs, run, tell).await
     }
 
     /// A hook must start from nothing: applied over an object that is there already, a Job that has ended
@@ -70,33 +67,18 @@ impl Executor {
     where
         F: Future<Output = ()> + Send,
     {
-        let answers = futures::stream::iter(doomed).map(|doomed| async move {
+        let delete = |doomed: Doomed| async move {
             if cancel.is_cancelled() {
-                return false;
+                return None;
             }
-            let outcome = self.delete_hook(&doomed).await;
-            let failed = outcome.is_err();
-            tell(Done::HookDeleted { key: doomed.key, outcome }).await;
-            failed
-        });
-        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
-    }
-
-    async fn delete_hook(&self, doomed: &Doomed) -> Result<(), Problem> {
-        let Doomed { key, resource, uid, .. } = doomed;
-        let ObjectKey { namespace, name, .. } = key;
-        let deleted = self.retry(|| async {
-            self.writer.delete(resource, namespace, name, uid).await.map(|()| Value::Null)
-        });
-        match deleted.await {
-            // Gone already, or another object by that name.
-            Ok(_) | Err(ApiError::NotFound { .. } | ApiError::Conflict(_)) => Ok(()),
-            Err(error) => Err(Problem {
+            let outcome = self.delete(&doomed).await.map_err(|error| Problem {
                 kind: Kind::Prune,
-                place: key.to_string(),
+                place: doomed.key.to_string(),
                 message: format!("The object of an earlier run of this hook could not be deleted: {error}"),
-            }),
-        }
+            });
+            Some(Done::HookDeleted { key: doomed.key, outcome })
+        };
+        self.each(doomed, delete, tell).await
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) use write::masked;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::discovery::Discovery;
@@ -61,6 +62,16 @@ pub(crate) enum Done {
         key: ObjectKey,
         outcome: Result<(), Problem>,
     },
+}
+
+impl Done {
+    fn has_failed(&self) -> bool {
+        match self {
+            Done::Parent(_) | Done::Definitions => false,
+            Done::Applied { outcome, .. } => outcome.is_err(),
+            Done::Pruned { outcome, .. } | Done::HookDeleted { outcome, .. } => outcome.is_err(),
+        }
+    }
 }
 
 /// An object right after it was applied.
@@ -153,6 +164,30 @@ impl Executor {
             }
         }
         Ok(())
+    }
+
+    /// Does something to each item, a few at a time, and tells what has come of it; true when one has failed. There
+    /// is nothing to tell of what was not done.
+    async fn each<T, A, F>(
+        &self,
+        items: Vec<T>,
+        act: impl Fn(T) -> A,
+        tell: &(impl Fn(Done) -> F + Sync),
+    ) -> bool
+    where
+        A: Future<Output = Option<Done>>,
+        F: Future<Output = ()> + Send,
+    {
+        let answers = futures::stream::iter(items).map(|item| {
+            let act = act(item);
+            async move {
+                let Some(done) = act.await else { return false };
+                let failed = done.has_failed();
+                tell(done).await;
+                failed
+            }
+        });
+        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
     }
 
     /// Sends again what may succeed a little later.

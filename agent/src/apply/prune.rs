@@ -1,10 +1,10 @@
 //! How is an object deleted that left Git?
-use futures::StreamExt;
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Executor, RETRY_MAX, RETRY_MIN, TRIES, WRITES_AT_ONCE, foreign};
+use super::{Done, Executor, foreign};
 use crate::api::ApiError;
-use crate::backoff::Backoff;
 use crate::plan::Doomed;
 use crate::source::{Kind, Problem};
 
@@ -19,22 +19,18 @@ impl Executor {
     where
         F: Future<Output = ()> + Send,
     {
-        let answers = futures::stream::iter(doomed).map(|doomed| async move {
+        let prune = |doomed: Doomed| async move {
             if cancel.is_cancelled() {
-                return false;
+                return None;
             }
             let outcome = self.prune(app, &doomed).await;
-            let failed = outcome.is_err();
-            tell(Done::Pruned { key: doomed.key, outcome }).await;
-            failed
-        });
-        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
+            Some(Done::Pruned { key: doomed.key, outcome })
+        };
+        self.each(doomed, prune, tell).await
     }
 
     async fn prune(&self, app: &str, doomed: &Doomed) -> Result<(), Problem> {
-        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX);
-        let mut tries = 0;
-        let Doomed { key, resource, uid, with_contents } = doomed;
+        let Doomed { key, with_contents, .. } = doomed;
         let refuse = |message: String| Problem { kind: Kind::Prune, place: key.to_string(), message };
         let taken_along = match with_contents {
             true => Ok(None),
@@ -55,19 +51,24 @@ impl Executor {
                 )));
             }
         }
-        loop {
-            tries += 1;
-            match self.writer.delete(resource, &key.namespace, &key.name, uid).await {
-                // Gone already, or another object by that name: the one that was meant is not there.
-                Ok(()) | Err(ApiError::NotFound { .. } | ApiError::Conflict(_)) => return Ok(()),
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    let wait = backoff.next_wait().max(error.retry_after().unwrap_or_default());
-                    tokio::time::sleep(wait).await;
-                }
-                Err(error) => {
-                    return Err(refuse(format!("It left Git and could not be deleted: {error}")));
-                }
+        let deleted = self.delete(doomed).await;
+        deleted.map_err(|error| refuse(format!("It left Git and could not be deleted: {error}")))
+    }
+
+    /// Asks for an object to go; fine when the one that is meant is gone already.
+    pub(super) async fn delete(&self, doomed: &Doomed) -> Result<(), ApiError> {
+        let Doomed { key, resource, uid, .. } = doomed;
+        let delete = || async {
+            let Some(pass) = self.writes.enter().await else { return Err(ApiError::NotLeading) };
+            let began = Instant::now();
+            let answer = self.writer.delete(resource, &key.namespace, &key.name, uid).await;
+            pass.answered(&answer, began.elapsed());
+            match answer {
+                // A conflict is one over the uid: another object has that name now.
+                Err(ApiError::NotFound { .. } | ApiError::Conflict(_)) => Ok(()),
+                answer => answer,
             }
-        }
+        };
+        self.retry(delete).await
     }
 }

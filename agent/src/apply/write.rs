@@ -1,10 +1,9 @@
 //! How is one object written, and what do its errors mean?
-use futures::StreamExt;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Failed, Known};
-use super::{Applied, Done, Executor, Failure, RETRY_MAX, RETRY_MIN, TRIES, WRITES_AT_ONCE, secrets};
+use super::{Applied, Done, Executor, Failure, RETRY_MAX, RETRY_MIN, TRIES, secrets};
 use crate::api::ApiError;
 use crate::backoff::Backoff;
 use crate::object::{Gvk, ObjectKey, Resource};
@@ -22,14 +21,12 @@ impl Executor {
     where
         F: Future<Output = ()> + Send,
     {
-        let answers = futures::stream::iter(objects).map(|(key, desired)| async move {
+        let apply = |(key, desired)| async move {
             let attempt = Attempt { executor: self, app, key: &key, desired: &desired, known, cancel };
             let outcome = self.apply(&attempt).await;
-            let failed = outcome.is_err();
-            tell(Done::Applied { key, outcome }).await;
-            failed
-        });
-        answers.buffer_unordered(WRITES_AT_ONCE).fold(false, |any, failed| async move { any | failed }).await
+            Some(Done::Applied { key, outcome })
+        };
+        self.each(objects, apply, tell).await
     }
 
     pub(super) async fn apply(&self, attempt: &Attempt<'_>) -> Result<Applied, Failure> {

@@ -35,6 +35,10 @@ const PRUNE: &str = "muster.dev/prune";
 
 /// Annotation on parents of apps of which too much would be deleted: how much of what.
 const HELD: &str = "muster.dev/prune-held";
+
+/// Annotation on parents of apps that would leave the cluster with too many others: how many of how many.
+const LEAVING: &str = "muster.dev/leaving-held";
+
 /// Annotation on parents of apps that are applied in the name of an account, so that they are pruned in
 /// its name too when the document that said so has left Git.
 const ACCOUNT: &str = "muster.dev/account";
@@ -82,6 +86,8 @@ pub(crate) struct Parent {
     pub(crate) account: Option<Arc<str>>,
     /// Since when the app is suspended, in RFC 3339; none while it is not.
     pub(crate) suspended_since: Option<String>,
+    /// It would leave the cluster with too many other apps, so it stays until that is confirmed.
+    pub(crate) leaving: Option<Held>,
 }
 
 impl Parent {
@@ -96,6 +102,7 @@ impl Parent {
             sync: None,
             account: None,
             suspended_since: None,
+            leaving: None,
         }
     }
 
@@ -109,6 +116,7 @@ impl Parent {
             sync: other.sync.clone().or_else(|| self.sync.clone()),
             account: other.account.clone(),
             suspended_since: self.suspended_since.clone(),
+            leaving: self.leaving,
             kinds: &self.kinds | &other.kinds,
             namespaces: &self.namespaces | &other.namespaces,
         }
@@ -137,6 +145,7 @@ impl Parent {
             sync: Record::parse(text(object, &["metadata", "annotations", record::SYNC])),
             account: given(ACCOUNT).map(Into::into),
             suspended_since: given(SUSPENDED),
+            leaving: Held::parse(text(object, &["metadata", "annotations", LEAVING])),
             app,
         })
     }
@@ -162,8 +171,10 @@ impl Parent {
         if !self.prune {
             object["metadata"]["annotations"][PRUNE] = json!("false");
         }
-        if let Some(held) = self.held {
-            object["metadata"]["annotations"][HELD] = json!(held.to_string());
+        for (name, held) in [(HELD, self.held), (LEAVING, self.leaving)] {
+            if let Some(held) = held {
+                object["metadata"]["annotations"][name] = json!(held.to_string());
+            }
         }
         if let Some(sync) = &self.sync {
             object["metadata"]["annotations"][record::SYNC] = json!(sync.to_string());
@@ -189,6 +200,7 @@ mod tests {
             namespaces: ["demo".to_owned()].into(),
             prune: true,
             held: Some(Held { count: 4, of: 5 }),
+            leaving: Some(Held { count: 6, of: 7 }),
             sync: Some(Record::begin([1; 16], None)),
             account: Some("system:serviceaccount:demo:deployer".into()),
             ..Parent::empty("web")

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_git::{Credentials, Remote};
-use muster_spec::ClusterName;
+use muster_spec::{ClusterName, NamespaceName};
 use serde::Deserialize;
 
 pub(crate) use kubernetes::client;
 
 use crate::manifests::Choices;
+use crate::reach::Reach;
 
 const NAMESPACE: &str = "muster-system";
 const BRANCH: &str = "main";
@@ -130,6 +131,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MUSTER_AGENT_NAMESPACE", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
 
+    /// Act in these namespaces only, separated by commas, with no right to anything elsewhere [default: the whole
+    /// cluster]
+    #[arg(long, env = "MUSTER_AGENT_NAMESPACES", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) namespaces: Option<Vec<String>>,
+
     /// Name of this agent in the Lease, unique among the agents of a cluster [default: the host's name and
     /// a number kept in the data directory]
     #[arg(long, env = "MUSTER_AGENT_IDENTITY", value_name = "NAME")]
@@ -179,6 +185,7 @@ pub(crate) struct Config {
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) namespace: String,
+    pub(crate) reach: Reach,
     pub(crate) identity: Option<String>,
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: Option<String>,
@@ -231,6 +238,7 @@ impl Settings {
             token_file: self.token_file.or(other.token_file),
             kubeconfig: self.kubeconfig.or(other.kubeconfig),
             namespace: self.namespace.or(other.namespace),
+            namespaces: self.namespaces.or(other.namespaces),
             identity: self.identity.or(other.identity),
             data_dir: self.data_dir.or(other.data_dir),
             listen: self.listen.or(other.listen),
@@ -254,8 +262,14 @@ impl Settings {
         let full_check_interval = self.full_check_interval.as_deref().map(interval).transpose();
         let interval = self.interval.as_deref().map(interval).transpose();
         let namespace = self.namespace.unwrap_or_else(|| NAMESPACE.to_owned());
-        let checked: Result<muster_spec::NamespaceName, _> = namespace.parse();
-        checked.map_err(|error| wrong("namespace", error.to_string()))?;
+        let is_name = |name: &str| name.parse::<NamespaceName>().map_err(|error| error.to_string());
+        is_name(&namespace).map_err(|message| wrong("namespace", message))?;
+        let namespaces = self.namespaces.unwrap_or_default().into_iter().filter(|name| !name.is_empty());
+        let namespaces: Vec<String> = namespaces.collect();
+        namespaces
+            .iter()
+            .try_for_each(|name| is_name(name).map(drop))
+            .map_err(|message| wrong("namespaces", message))?;
         if self.token_file.is_some() && self.hub.is_none() {
             return Err(wrong("token-file", "a token is for a hub; give `hub` too".to_owned()));
         }
@@ -271,6 +285,7 @@ impl Settings {
             token_file: self.token_file,
             kubeconfig: self.kubeconfig,
             namespace,
+            reach: Reach::new(namespaces),
             identity: self.identity.filter(|identity| !identity.is_empty()),
             data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
             listen: self.listen.filter(|address| !address.is_empty()),

@@ -40,6 +40,10 @@ pub(crate) struct Choices {
     #[arg(long, value_name = "NAME", default_value = "muster-system")]
     namespace: String,
 
+    /// Let the agent act in these namespaces only, with no right to anything elsewhere
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+
     /// Let the agent only look, and act in the name of the service accounts called muster-deployer that
     /// each App's sync.serviceAccount names
     #[arg(long)]
@@ -72,6 +76,8 @@ impl GitKey {
     }
 }
 
+const VERSION: &str = "kustomize.config.k8s.io/v1beta1";
+
 /// Where the DaemonSet mounts the Secrets.
 const SECRETS: &str = "/etc/muster-secrets";
 
@@ -91,6 +97,9 @@ const BASE: &[(&str, &str)] = embed![
     "daemonset.yaml",
     "network-policy.yaml",
     "components/impersonation/kustomization.yaml",
+    "components/namespaced/kustomization.yaml",
+    "namespace-rights/kustomization.yaml",
+    "namespace-rights/role.yaml",
     "components/monitoring/kustomization.yaml",
     "components/monitoring/service.yaml",
     "components/monitoring/service-monitor.yaml",
@@ -103,14 +112,41 @@ const BASE: &[(&str, &str)] = embed![
 pub(crate) fn print(choices: &Choices) -> Result<String, String> {
     let mut files: Files =
         BASE.iter().map(|(name, text)| (format!("agent/{name}"), text.as_bytes().to_vec())).collect();
-    files.insert("cluster/kustomization.yaml".to_owned(), overlay(choices)?.to_string().into_bytes());
+    for (folder, kustomization) in overlays(choices)? {
+        files.insert(format!("{folder}/kustomization.yaml"), kustomization.to_string().into_bytes());
+    }
     let objects = render(&files, "cluster", &Limits::default())
         .map_err(|errors| format!("The manifests cannot be rendered: {errors}"))?;
     let documents: Vec<String> = objects.iter().map(|object| muster_yaml::to_yaml(&object.value)).collect();
     Ok(documents.join("---\n"))
 }
 
-/// The kustomization for these choices.
+/// The kustomizations for these choices, by folder: `cluster` has all of it.
+fn overlays(choices: &Choices) -> Result<Vec<(String, Value)>, String> {
+    let mut overlays = vec![("agent-home".to_owned(), overlay(choices)?)];
+    for name in &choices.namespaces {
+        name.parse::<NamespaceName>().map_err(|error| format!("--namespaces cannot be used: {error}"))?;
+        overlays.push((format!("namespaces/{name}"), rights(choices, name)));
+    }
+    let folders: Vec<_> = overlays.iter().map(|(folder, _)| format!("../{folder}")).collect();
+    let all = json!({"apiVersion": VERSION, "kind": "Kustomization", "resources": folders});
+    overlays.push(("cluster".to_owned(), all));
+    Ok(overlays)
+}
+
+/// The rights in one namespace.
+fn rights(choices: &Choices, namespace: &str) -> Value {
+    let subject = json!([{"op": "replace", "path": "/subjects/0/namespace", "value": choices.namespace}]);
+    let components =
+        if choices.impersonation { vec!["../../agent/components/impersonation"] } else { Vec::new() };
+    json!({
+        "apiVersion": VERSION, "kind": "Kustomization", "namespace": namespace,
+        "resources": ["../../agent/namespace-rights"], "components": components,
+        "patches": [{"target": {"kind": "RoleBinding"}, "patch": subject.to_string()}],
+    })
+}
+
+/// The agent itself.
 fn overlay(choices: &Choices) -> Result<Value, String> {
     let wrong = |flag: &str, error: &dyn std::fmt::Display| format!("--{flag} cannot be used: {error}");
     choices.cluster.parse::<ClusterName>().map_err(|error| wrong("cluster", &error))?;
@@ -120,6 +156,9 @@ fn overlay(choices: &Choices) -> Result<Value, String> {
     let mut components = Vec::new();
     if choices.impersonation {
         components.push("../agent/components/impersonation");
+    }
+    if !choices.namespaces.is_empty() {
+        components.push("../agent/components/namespaced");
     }
     if choices.monitoring {
         components.push("../agent/components/monitoring");
@@ -143,7 +182,7 @@ fn overlay(choices: &Choices) -> Result<Value, String> {
         }
     }
     Ok(json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "apiVersion": VERSION, "kind": "Kustomization",
         "namespace": choices.namespace,
         "resources": ["../agent"], "components": components, "images": [image], "patches": patches,
     }))
@@ -164,6 +203,9 @@ fn settings(choices: &Choices) -> Value {
         if let Some(value) = value {
             settings[setting] = value.into();
         }
+    }
+    if !choices.namespaces.is_empty() {
+        settings["namespaces"] = choices.namespaces.clone().into();
     }
     for key in &choices.git_secret {
         let (setting, file) = key.setting();
@@ -272,9 +314,35 @@ mod tests {
     }
 
     #[test]
+    fn for_single_namespaces_there_is_a_role_in_each_and_none_for_the_cluster() {
+        for (flag, rules) in [(None, 3), (Some("--impersonation"), 2)] {
+            let flags = ["--namespace", "gitops", "--namespaces", "web,api"].into_iter().chain(flag);
+            let objects = objects(&flags.collect::<Vec<_>>());
+            assert_eq!(of(&objects, "ClusterRole"), &Value::Null);
+            assert_eq!(of(&objects, "ClusterRoleBinding"), &Value::Null);
+            let named = |kind: &str, namespace: &str| {
+                let named = |object: &&Value| {
+                    object["kind"] == kind
+                        && object["metadata"]["namespace"] == namespace
+                        && object["metadata"]["name"] == "muster-agent-apply"
+                };
+                objects.iter().find(named).unwrap_or(&Value::Null)
+            };
+            for namespace in ["web", "api"] {
+                assert_eq!(named("Role", namespace)["rules"].as_array().unwrap().len(), rules);
+                assert_eq!(named("RoleBinding", namespace)["subjects"][0]["namespace"], "gitops");
+            }
+            let config = of(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+            assert!(config.contains("namespaces:\n- web\n- api"), "{config}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         let error = |choices: Choices| print(&choices).unwrap_err();
         assert!(error(Choices { cluster: "No One".to_owned(), ..choices(&[]) }).starts_with("--cluster"));
+        let wrong = Choices { namespaces: vec!["No_One".to_owned()], ..choices(&[]) };
+        assert!(error(wrong).starts_with("--namespaces"));
         assert!(error(Choices { repo: "nowhere".to_owned(), ..choices(&[]) }).starts_with("--repo"));
         assert_eq!(image("a/b@sha256:0"), ("a/b", None, Some("sha256:0")));
         assert_eq!(image("host:5000/a"), ("host:5000/a", None, None));

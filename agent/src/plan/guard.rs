@@ -2,7 +2,8 @@
 //!
 //! A wrong path, an empty overlay or a changed prefix makes most of an app leave Git in one commit. Then nothing
 //! is deleted until Git says that it is meant, by a higher `spec.sync.pruneLimit`. What was decided is kept on
-//! the ApplySet parent: once the new objects are there, the old ones are a smaller share than they were.
+//! the ApplySet parent: once the new objects are there, the old ones are a smaller share than they were. The apps of a
+//! cluster that leave it at once are judged by the same rule.
 
 use std::fmt;
 
@@ -33,10 +34,17 @@ impl Held {
     }
 }
 
-/// Decides about `doomed` of the `had` objects that the app has now. `before` is what was decided last.
-pub(crate) fn judge(before: Option<Held>, doomed: usize, had: usize, limit_percent: u8) -> Option<Held> {
+/// Decides about `doomed` of the `had` objects that there are now, of which `always` may go whatever their share.
+/// `before` is what was decided last.
+pub(crate) fn judge(
+    before: Option<Held>,
+    doomed: usize,
+    had: usize,
+    limit_percent: u8,
+    always: usize,
+) -> Option<Held> {
     let of = before.map_or(had, |before| before.of).max(doomed);
-    let too_many = doomed > ALWAYS && 100 * doomed > usize::from(limit_percent) * of;
+    let too_many = doomed > always && 100 * doomed > usize::from(limit_percent) * of;
     too_many.then_some(Held { count: doomed, of })
 }
 
@@ -62,7 +70,7 @@ mod tests {
             ("confirmed", held(12, 12), 12, 24, 100, None),
         ];
         for (name, before, doomed, had, limit, expected) in cases {
-            assert_eq!(judge(before, doomed, had, limit), expected, "{name}");
+            assert_eq!(judge(before, doomed, had, limit, ALWAYS), expected, "{name}");
         }
     }
 
@@ -78,11 +86,13 @@ mod tests {
     proptest! {
         /// A deletion that is under way, one object after the other, is never stopped half way.
         #[test]
-        fn what_may_begin_may_end(had in 1usize..60, doomed in 0usize..60, limit in 0u8..=100) {
+        fn what_may_begin_may_end(
+            had in 1usize..60, doomed in 0usize..60, limit in 0u8..=100, always in 0usize..4,
+        ) {
             let doomed = doomed.min(had);
-            prop_assume!(judge(None, doomed, had, limit).is_none());
+            prop_assume!(judge(None, doomed, had, limit, always).is_none());
             for gone in 0..=doomed {
-                prop_assert_eq!(judge(None, doomed - gone, had - gone, limit), None);
+                prop_assert_eq!(judge(None, doomed - gone, had - gone, limit, always), None);
             }
         }
     }

@@ -9,7 +9,6 @@
 //! cut short needs no undoing. A plan may have to wait: what comes after a [`Step::Wait`] shows what will
 //! be done, and is planned anew when what was waited for is there. So nothing stands still in a wait, and
 //! newer content ends it at once.
-pub(crate) mod difference;
 pub(crate) mod guard;
 pub(crate) mod hook;
 pub(crate) mod order;
@@ -139,6 +138,8 @@ pub(crate) struct Surplus<'a> {
     /// It is not to be deleted now: another app is about to take it over, or its deletion failed a moment
     /// ago.
     pub(crate) keep: bool,
+    /// Another app waits for it to be gone, so that it can run a hook by that name.
+    pub(crate) awaited: bool,
     /// Its annotations ask for that it stays, whatever becomes of the app.
     pub(crate) stays: bool,
     /// Its annotations ask for that it goes whatever else is deleted with it.
@@ -281,11 +282,17 @@ pub(crate) fn plan(view: &View<'_>) -> Plan {
         };
     }
     let mut steps = apply_steps(view.apply.iter(), view.kinds);
-    let prune =
-        if view.may_prune && view.prune && needed.held.is_none() { prune_steps(view) } else { Vec::new() };
+    let may_prune = view.may_prune && view.prune && needed.held.is_none();
+    let surplus = |awaited| if may_prune { prune_steps(view, awaited) } else { Vec::new() };
+    // What another app waits for goes at once: else two apps may wait for one another.
+    steps.extend(surplus(true));
+    let prune = surplus(false);
     match (&view.ordered, &record) {
         (Some(ordered), Some(record)) => steps.extend(ordered.steps(record, prune, view.kinds)),
         _ => steps.extend(prune),
+    }
+    if view.may_prune && steps.is_empty() {
+        return Plan { steps: settle_parent(view, needed).into_iter().collect() };
     }
     let mut head = Vec::new();
     if let Some(wide) = widened(view, &needed, &steps) {
@@ -295,9 +302,6 @@ pub(crate) fn plan(view: &View<'_>) -> Plan {
         head.extend(missing_namespace(view).map(Step::EnsureNamespace));
     }
     steps.splice(0..0, head);
-    if view.may_prune && steps.is_empty() {
-        steps.extend(settle_parent(view, needed));
-    }
     Plan { steps }
 }
 
@@ -364,7 +368,7 @@ fn held(view: &View<'_>) -> Option<guard::Held> {
         return before;
     }
     let doomed = view.surplus.values().filter(|surplus| surplus.is_doomed()).count();
-    guard::judge(before, doomed, doomed + view.staying, view.prune_limit_percent)
+    guard::judge(before, doomed, doomed + view.staying, view.prune_limit_percent, guard::ALWAYS)
 }
 
 /// The app's namespace, when something is applied into it and no object of Git's is that Namespace.
@@ -400,9 +404,11 @@ fn apply_steps<'a>(
     steps
 }
 
-fn prune_steps(view: &View<'_>) -> Vec<Step> {
+/// Deletes what is surplus: what is awaited by others, or all else.
+fn prune_steps(view: &View<'_>, awaited: bool) -> Vec<Step> {
     let mut tiers: BTreeMap<(Wave, order::Tier), Vec<Doomed>> = BTreeMap::new();
-    for (key, surplus) in view.surplus.iter().filter(|(_, surplus)| surplus.is_doomed()) {
+    let doomed = |surplus: &Surplus<'_>| surplus.is_doomed() && surplus.awaited == awaited;
+    for (key, surplus) in view.surplus.iter().filter(|(_, surplus)| doomed(surplus)) {
         tiers.entry((surplus.wave, order::tier(&key.kind))).or_default().push(Doomed {
             key: (*key).clone(),
             resource: surplus.resource.clone(),

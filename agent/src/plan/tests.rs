@@ -60,7 +60,19 @@ fn print(case: &Case<'_>) -> String {
             .map(|((key, text), resource)| {
                 let (deleting, keep) = (text.starts_with('~'), text.starts_with('='));
                 let stays = text.starts_with('+');
-                (key, Surplus { resource, uid: "u", wave: 0, deleting, keep, stays, with_contents: false })
+                (
+                    key,
+                    Surplus {
+                        resource,
+                        uid: "u",
+                        wave: 0,
+                        deleting,
+                        keep,
+                        awaited: false,
+                        stays,
+                        with_contents: false,
+                    },
+                )
             })
             .collect(),
         may_prune: case.may_prune,

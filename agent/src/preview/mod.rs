@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use futures::StreamExt;
+use muster_render::difference::{Difference, differences};
 use tokio::sync::watch;
 
 use self::report::{AppReport, Change, Report};
@@ -21,11 +22,14 @@ use crate::config::{Config, Output, PlanOptions};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::object::{Gvk, ObjectKey, Resource};
-use crate::plan::difference::differences;
 use crate::plan::{Desired, Step};
 use crate::reconcile::preview::{Outlook, preview};
 use crate::serve::Standing;
+use crate::shorten::shorten;
 use crate::source::read_once;
+
+/// Longest value shown, in bytes of its JSON.
+const VALUE_BYTES_MAX: usize = 256;
 
 /// Dry runs under way at the same time.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -61,7 +65,7 @@ pub(crate) async fn run(
     let mirror = Scratch::new()?;
     let snapshot = read_once(&config, &mirror.path, api.metrics()).await?;
     let (revision, errors) = (snapshot.revision.clone(), snapshot.problems.clone());
-    let outlooks = preview(&api, &config.namespace, snapshot)
+    let outlooks = preview(&api, &config.namespace, &config.reach, snapshot)
         .await
         .map_err(|error| format!("The cluster cannot be read: {error}"))?;
     let mut apps = Vec::new();
@@ -86,25 +90,34 @@ async fn changes(api: &Api, outlook: &Outlook) -> BTreeMap<ObjectKey, Change> {
         Step::Apply(objects) => objects.as_slice(),
         _ => &[],
     });
+    let writer = &outlook.account.clone().map_or_else(|| api.clone(), |account| api.acting_as(account));
     let asked = futures::stream::iter(objects)
-        .map(|(key, desired)| async move { (key.clone(), change(api, key, desired).await) });
+        .map(|(key, desired)| async move { (key.clone(), change(api, writer, key, desired).await) });
     asked.buffer_unordered(REQUESTS_AT_ONCE).collect().await
 }
 
-async fn change(api: &Api, key: &ObjectKey, desired: &Desired) -> Change {
+/// What applying one object would change, asked for as it would be applied.
+async fn change(api: &Api, writer: &Api, key: &ObjectKey, desired: &Desired) -> Change {
     let ObjectKey { namespace, name, .. } = key;
     let live = match api.get(&desired.resource, namespace, name).await {
         Ok(live) => Some(live),
         Err(ApiError::NotFound { .. }) => None,
         Err(error) => return Change::Refused(error.to_string()),
     };
-    match (api.apply_dry_run(&desired.resource, namespace, name, desired.body.to_vec()).await, live) {
-        (Ok(result), Some(live)) => Change::Update(differences(&key.kind, &live, &result)),
+    match (writer.apply_dry_run(&desired.resource, namespace, name, desired.body.to_vec()).await, live) {
+        (Ok(result), Some(live)) => Change::Update(shown(differences(&live, &result))),
         (Ok(_), None) => Change::Create,
         // Its namespace is made before it.
         (Err(ApiError::NotFound { kind, .. }), None) if kind == "namespaces" => Change::Create,
         (Err(error), _) => Change::Refused(crate::apply::masked(key, desired, error.to_string())),
     }
+}
+
+/// Differences with values short enough to show.
+fn shown(found: Vec<Difference>) -> Vec<Difference> {
+    let short = |value: Option<String>| value.map(|value| shorten(value, VALUE_BYTES_MAX));
+    let shown = |one: Difference| Difference { before: short(one.before), after: short(one.after), ..one };
+    found.into_iter().map(shown).collect()
 }
 
 /// Namespaces to be created that are not there.

@@ -2,11 +2,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use muster_render::difference::Difference;
 use serde::Serialize;
 
 use super::Found;
 use crate::object::ObjectKey;
-use crate::plan::difference::Difference;
 use crate::plan::{Doomed, Step};
 use crate::reconcile::preview::{Left, Outlook};
 use crate::source::Problem;
@@ -180,8 +180,8 @@ fn object(key: &ObjectKey, place: String, change: &'static str) -> ObjectReport 
 fn applied(key: &ObjectKey, place: String, change: Option<&Change>) -> ObjectReport {
     let field = |one: &Difference| FieldReport {
         path: one.path.clone(),
-        live: one.live.clone(),
-        wanted: one.wanted.clone(),
+        live: one.before.clone(),
+        wanted: one.after.clone(),
     };
     match change {
         None | Some(Change::Create) => object(key, place, "create"),
@@ -282,8 +282,8 @@ impl StepReport {
             for field in object.fields.iter().filter(|_| diff) {
                 let shown = Difference {
                     path: field.path.clone(),
-                    live: field.live.clone(),
-                    wanted: field.wanted.clone(),
+                    before: field.live.clone(),
+                    after: field.wanted.clone(),
                 };
                 writeln!(out, "      {shown}")?;
             }
@@ -304,6 +304,7 @@ mod tests {
 
     fn outlook(steps: Vec<Step>) -> Outlook {
         Outlook {
+            account: None,
             app: "web".to_owned(),
             revision: "abc".to_owned(),
             plan: Plan { steps },
@@ -334,8 +335,8 @@ mod tests {
     fn changes_are_shown_in_order_and_their_fields_on_request() {
         let fields = vec![Difference {
             path: ".data.x".to_owned(),
-            live: Some("1".to_owned()),
-            wanted: Some("2".to_owned()),
+            before: Some("1".to_owned()),
+            after: Some("2".to_owned()),
         }];
         let wait = Step::Wait(Wait::Gone(vec![key("old")]));
         let outlook = outlook(vec![apply(&["a", "b"]), wait, apply(&["c"])]);

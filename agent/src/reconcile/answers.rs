@@ -3,6 +3,7 @@ use muster_wire::v1::EventKind;
 
 use super::app::{Baseline, Presence};
 use super::core::{Action, Core, Now, Told};
+use super::looking::listing;
 use super::observe::News;
 use crate::apply::{Applied, Done, Failure};
 use crate::backoff::jittered;
@@ -40,8 +41,7 @@ impl Core {
         match outcome {
             Ok(applied) => {
                 let version = applied.seen.version;
-                let gvk = &applied.seen.resource.gvk;
-                member.listing = self.watches.get(gvk).map_or(0, |watched| watched.listing);
+                member.listing = listing(&self.watches, &applied.seen.resource, &key.namespace);
                 member.failure = None;
                 if let Some(note) = &applied.note {
                     tracing::info!(app = name, object = %key, "{note}");

@@ -14,6 +14,7 @@ use crate::applyset::{self, Parent};
 use crate::directives::{Prune, Reconcile};
 use crate::drift::{Fight, Projection};
 use crate::object::{Digest, Gvk, ObjectKey, Resource};
+use crate::plan::guard::Held;
 use crate::plan::{Desired, Kinds, Plan, Step, Surplus, View};
 use crate::source::{Manifest, Options, Problem};
 use crate::watch::Seen;
@@ -30,7 +31,13 @@ pub(super) struct App {
     pub(super) options: Options,
     /// What may be done at the moment, and when to look again.
     pub(super) permit: Permit,
+    /// The permit that was last acted upon.
+    pub(super) permit_told: Permit,
     pub(super) permit_at: Option<Instant>,
+    /// What Git says by now, which waits for a window; until then the app is what it was.
+    pub(super) pending: Option<Pending>,
+    /// It would leave the cluster with too many others, so it stays.
+    pub(super) leaving: Option<Held>,
     pub(super) path: String,
     /// Commit that should be applied, and the one last applied in full.
     pub(super) wanted_revision: String,
@@ -60,6 +67,8 @@ pub(super) struct App {
     pub(super) held: BTreeSet<ObjectKey>,
     /// The ApplySet parent as last read or written; none when there is none.
     pub(super) parent: Option<Parent>,
+    /// What the parent names that is out of this agent's reach, as a clause.
+    pub(super) beyond: Option<String>,
     pub(super) run: Option<Run>,
     /// What failed in the last run other than single objects.
     pub(super) run_problem: Option<Problem>,
@@ -80,6 +89,14 @@ pub(super) enum Presence {
     Wanted,
     /// Git wants it here no more: its objects go, then it is forgotten.
     Removed,
+}
+
+/// What waits for a window to open.
+pub(super) enum Pending {
+    /// Other manifests.
+    Content(Vec<Manifest>),
+    /// Git wants the app here no more.
+    Removal,
 }
 
 /// What the last status said, to see what changed.
@@ -152,6 +169,8 @@ pub(super) struct Member {
     pub(super) news: u64,
     /// This app wants it no more, but another does, which has not applied it yet.
     pub(super) wanted_elsewhere: bool,
+    /// This app wants it no more, and another waits for it to be gone before it runs a hook by that name.
+    pub(super) awaited: bool,
     /// Other apps that want it too: then nobody applies it.
     pub(super) disputed_with: Option<Box<str>>,
 }
@@ -225,7 +244,10 @@ impl App {
             presence,
             options: Options::default(),
             permit: Permit::default(),
+            permit_told: Permit::default(),
             permit_at: None,
+            pending: None,
+            leaving: None,
             path: String::new(),
             wanted_revision: String::new(),
             revision: String::new(),
@@ -243,6 +265,7 @@ impl App {
             wanted_kinds: BTreeMap::new(),
             held: BTreeSet::new(),
             parent: None,
+            beyond: None,
             run: None,
             run_problem: None,
             failures: 0,
@@ -295,6 +318,7 @@ impl App {
     /// Whether the cluster is as Git says, with nothing left to do or to find out.
     pub(super) fn is_settled(&self) -> bool {
         self.is_known()
+            && self.pending.is_none()
             && self.run.is_none()
             && self.run_problem.is_none()
             && !self.is_in_order()
@@ -374,6 +398,7 @@ impl App {
                         deleting: seen.deleting,
                         wave: seen.wave,
                         keep,
+                        awaited: member.awaited,
                         stays: seen.directives.prune == Prune::Keep,
                         with_contents: seen.directives.prune == Prune::WithContents,
                     };

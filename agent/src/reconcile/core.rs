@@ -22,10 +22,11 @@ use crate::applyset::Parent;
 use crate::drift::Shapes;
 use crate::health::cause::Cause;
 use crate::health::course::Courses;
-use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
-use crate::plan::{Plan, Step, plan};
+use crate::object::{GroupKind, ObjectKey, Resource};
+use crate::plan::{Plan, Step, View, plan};
+use crate::reach::Reach;
 use crate::source::{Manifest, Problem, Snapshot};
-use crate::watch::{self, Observation};
+use crate::watch::{self, Observation, Scope};
 
 /// Something that happened.
 pub(super) enum Input {
@@ -44,7 +45,7 @@ pub(super) enum Input {
         resource: Option<Arc<Resource>>,
     },
     Watch {
-        kind: Gvk,
+        scope: Scope,
         event: watch::Event,
     },
     /// An object that was asked for; `None` when it is not there.
@@ -85,8 +86,12 @@ pub(super) enum Input {
 /// Something to do.
 #[derive(Debug)]
 pub(super) enum Action {
-    Watch(Arc<Resource>),
-    Unwatch(Gvk),
+    /// Watch a kind in a namespace, or in all when that is empty; anew, if it is watched already.
+    Watch {
+        resource: Arc<Resource>,
+        namespace: Arc<str>,
+    },
+    Unwatch(Scope),
     Locate(GroupKind),
     Resolve {
         owner: Owner,
@@ -164,16 +169,26 @@ pub(super) struct Watched {
     /// When it is listed in full again, in case its watch has missed something.
     pub(super) check_at: Option<Instant>,
     pub(super) resource: Arc<Resource>,
+    /// The namespace it is watched in; empty for all.
+    pub(super) namespace: Arc<str>,
     /// Why it cannot be listed.
     pub(super) error: Option<ApiError>,
+}
+
+impl Watched {
+    /// Watch it, or watch it anew.
+    pub(super) fn watch(&self) -> Action {
+        Action::Watch { resource: self.resource.clone(), namespace: self.namespace.clone() }
+    }
 }
 
 /// Everything known while this agent leads.
 pub(super) struct Core {
     /// Namespace of the parents.
     pub(super) home: String,
+    pub(super) reach: Reach,
     pub(super) apps: BTreeMap<String, App>,
-    pub(super) watches: BTreeMap<Gvk, Watched>,
+    pub(super) watches: BTreeMap<Scope, Watched>,
     /// Kinds of parents that no document names: where they are, once known.
     pub(super) located: BTreeMap<GroupKind, Option<Arc<Resource>>>,
     /// Which apps want an object.
@@ -207,9 +222,10 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(home: &str, check_every: Duration, now: Now) -> Core {
+    pub(super) fn new(home: &str, reach: Reach, check_every: Duration, now: Now) -> Core {
         Core {
             home: home.to_owned(),
+            reach,
             apps: BTreeMap::new(),
             watches: BTreeMap::new(),
             located: BTreeMap::new(),
@@ -238,7 +254,7 @@ impl Core {
         match input {
             Input::Parents(parents) => self.parents(parents, now),
             Input::Snapshot(snapshot) if self.parents_known => {
-                self.snapshot(*snapshot);
+                self.snapshot(*snapshot, now);
                 self.renew_permits(true, now);
             }
             Input::Snapshot(snapshot) => self.early = Some(snapshot),
@@ -250,7 +266,7 @@ impl Core {
                 self.update_watches();
                 self.to_plan.extend(self.apps.keys().cloned());
             }
-            Input::Watch { kind, event } => self.watched(&kind, event, now),
+            Input::Watch { scope, event } => self.watched(&scope, event, now),
             Input::Refreshed { app, key, found } => self.refreshed(&app, &key, found, now),
             Input::Looked { app, key, generation, cause } => {
                 self.looked(&app, &key, generation, cause, now);
@@ -286,6 +302,7 @@ impl Core {
             let mut app = App::new(&parent.app, &self.home, Presence::Found);
             app.options.prune = parent.prune;
             app.options.account = parent.account.clone();
+            app.leaving = parent.leaving;
             app.parent = Some(parent);
             self.apps.insert(app.name.clone(), app);
         }
@@ -313,7 +330,7 @@ impl Core {
             return;
         }
         let retry = app.retry_at.is_none_or(|at| at <= now.instant);
-        if let Some(parent) = app.noted_suspension(now).filter(|_| retry) {
+        if let Some(parent) = app.noted(now).filter(|_| retry) {
             return self.start(name, Plan { steps: vec![Step::SetParent(parent)] });
         }
         if app.permit.forbids_all() {
@@ -329,7 +346,7 @@ impl Core {
             return;
         }
         let looked = looked && !self.is_resolving();
-        let plan = plan(&app.view(&self.home, looked, self.awaited_apps(app), now.instant));
+        let plan = plan(&self.view(app, looked, now.instant));
         let (plan, wait) = plan.until_wait();
         let waiting = wait.is_some();
         let Some(app) = self.apps.get_mut(name) else { return };
@@ -348,6 +365,14 @@ impl Core {
             return;
         }
         self.start(name, plan);
+    }
+
+    /// What the planner is to look at.
+    pub(super) fn view<'a>(&'a self, app: &'a App, looked: bool, now: Instant) -> View<'a> {
+        let mut view = app.view(&self.home, looked, self.awaited_apps(app), now);
+        // A Namespace is out of reach; it has to be there.
+        view.namespace = view.namespace.filter(|_| self.reach.is_everywhere());
+        view
     }
 
     /// Has a plan carried out.
@@ -379,14 +404,15 @@ impl Core {
     /// Whether every kind in which the app has or may have objects has been listed, and whether some
     /// list is still under way.
     pub(super) fn looked_at(&self, app: &App) -> (bool, bool) {
-        let mut listed = true;
+        let mut listed = app.beyond.is_none();
         let mut listing = false;
         let parent = app.parent.iter().flat_map(|parent| &parent.kinds);
         let wanted = app.wanted_kinds.keys().map(|gvk| &gvk.group_kind);
         let kinds: BTreeSet<&GroupKind> = parent.chain(wanted).collect();
         for kind in kinds {
-            let mut watches = self.watches.iter().filter(|(gvk, _)| gvk.group_kind == *kind).peekable();
-            if watches.peek().is_none() && !matches!(self.located.get(kind), Some(None)) {
+            let mut watches =
+                self.watches.iter().filter(|(scope, _)| scope.kind.group_kind == *kind).peekable();
+            if watches.peek().is_none() && !self.is_unwatchable(kind) {
                 (listed, listing) = (false, true);
             }
             for (_, watched) in watches {
@@ -398,6 +424,13 @@ impl Core {
             }
         }
         (listed, listing)
+    }
+
+    /// Whether it is known that there is nothing to be watched of a kind: the server does not have it, or none of it is
+    /// within reach.
+    fn is_unwatchable(&self, kind: &GroupKind) -> bool {
+        let is_out_of_reach = |resource: &Arc<Resource>| self.reach.scopes(resource.namespaced).is_empty();
+        self.located.get(kind).is_some_and(|found| found.as_ref().is_none_or(is_out_of_reach))
     }
 
     fn forget(&mut self, name: &str) {
@@ -415,7 +448,7 @@ impl Core {
         let check_due = |watched: &&mut Watched| watched.check_at.is_some_and(|at| at <= now.instant);
         for watched in self.watches.values_mut().filter(check_due) {
             watched.check_at = None;
-            self.actions.push(Action::Watch(watched.resource.clone()));
+            self.actions.push(watched.watch());
         }
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         for (name, app) in &mut self.apps {

@@ -18,8 +18,8 @@ impl Core {
         for (_, member) in app.members.iter_mut().filter(|(key, _)| kinds.contains(&key.kind)) {
             member.unjudged = true;
         }
-        let watches = self.watches.iter().filter(|(gvk, _)| kinds.contains(&gvk.group_kind));
-        self.actions.extend(watches.map(|(_, watched)| Action::Watch(watched.resource.clone())));
+        let watches = self.watches.iter().filter(|(scope, _)| kinds.contains(&scope.kind.group_kind));
+        self.actions.extend(watches.map(|(_, watched)| watched.watch()));
     }
 
     /// What the passing of time says about objects that are not well.

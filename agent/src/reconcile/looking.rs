@@ -1,4 +1,5 @@
 //! What is watched, whose is what is seen, and what is wanted of it?
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::health::Health;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::Desired;
 use crate::plan::hook::Ran;
-use crate::watch::{Event, Observation, Seen, Sighting};
+use crate::watch::{Event, Observation, Scope, Seen, Sighting};
 
 impl Core {
     /// Takes what Git wants of an app: all of it, or (when not `whole`) something more.
@@ -92,12 +93,12 @@ impl Core {
         let Some(holder) = self.leftovers.get(key).cloned() else { return };
         let Some(left) = self.apps.get(&holder).and_then(|app| app.members.get(key)) else { return };
         let seen = left.seen.clone();
-        let before = left.wanted_elsewhere;
-        let wanted = self.is_taken_over(key, claimants);
-        if before != wanted
+        let before = (left.wanted_elsewhere, left.awaited);
+        let now = self.elsewhere(key, claimants);
+        if before != now
             && let Some(left) = self.apps.get_mut(&holder).and_then(|app| app.members.get_mut(key))
         {
-            left.wanted_elsewhere = wanted;
+            (left.wanted_elsewhere, left.awaited) = now;
             self.touch(&holder);
         }
         for claimant in claimants {
@@ -107,10 +108,12 @@ impl Core {
         }
     }
 
-    /// Whether some app will apply over an object that another has. A hook starts from nothing instead.
-    fn is_taken_over(&self, key: &ObjectKey, claimants: &BTreeSet<String>) -> bool {
+    /// Whether some app will apply over an object that another has, and whether one waits for it to be gone: a hook
+    /// starts from nothing.
+    fn elsewhere(&self, key: &ObjectKey, claimants: &BTreeSet<String>) -> (bool, bool) {
         let member = |name: &String| self.apps.get(name)?.members.get(key);
-        claimants.iter().filter_map(member).any(|member| member.desired.is_some() && !member.is_hook())
+        let wanted = || claimants.iter().filter_map(member).filter(|member| member.desired.is_some());
+        (wanted().any(|member| !member.is_hook()), wanted().any(Member::is_hook))
     }
 
     /// Starts the watches that are needed and stops those that are not.
@@ -128,8 +131,10 @@ impl Core {
         let others: BTreeSet<&GroupKind> = parents.filter(|kind| !versioned.contains(kind)).collect();
         let mut unknown = Vec::new();
         for kind in others {
-            if let Some((gvk, watched)) = self.watches.iter().find(|(gvk, _)| gvk.group_kind == *kind) {
-                wanted.entry(gvk).or_insert(&watched.resource);
+            if let Some((scope, watched)) =
+                self.watches.iter().find(|(scope, _)| scope.kind.group_kind == *kind)
+            {
+                wanted.entry(&scope.kind).or_insert(&watched.resource);
                 continue;
             }
             match self.located.get(kind) {
@@ -140,36 +145,46 @@ impl Core {
                 None => unknown.push(kind.clone()),
             }
         }
-        let stop: Vec<Gvk> = self.watches.keys().filter(|gvk| !wanted.contains_key(*gvk)).cloned().collect();
-        let start: Vec<_> = wanted
-            .into_iter()
-            .filter(|(gvk, _)| !self.watches.contains_key(*gvk))
-            .map(|(gvk, resource)| (gvk.clone(), resource.clone()))
-            .collect();
-        for gvk in stop {
-            self.watches.remove(&gvk);
-            self.actions.push(Action::Unwatch(gvk));
+        let scopes = |(gvk, resource): (&Gvk, &Arc<Resource>)| {
+            let (kind, resource) = (gvk.clone(), resource.clone());
+            let scopes = self.reach.scopes(resource.namespaced).into_iter();
+            scopes.map(move |namespace| (Scope { kind: kind.clone(), namespace }, resource.clone()))
+        };
+        let wanted: BTreeMap<Scope, Arc<Resource>> = wanted.into_iter().flat_map(scopes).collect();
+        let stop: Vec<Scope> =
+            self.watches.keys().filter(|scope| !wanted.contains_key(*scope)).cloned().collect();
+        for scope in stop {
+            self.watches.remove(&scope);
+            self.actions.push(Action::Unwatch(scope));
         }
-        for (gvk, resource) in start {
-            let watched = Watched {
-                look: Look::Listing,
-                listing: 0,
-                check_at: None,
-                resource: resource.clone(),
-                error: None,
-            };
-            self.watches.insert(gvk, watched);
-            self.actions.push(Action::Watch(resource));
+        for (scope, resource) in wanted {
+            if let Entry::Vacant(entry) = self.watches.entry(scope) {
+                let namespace = entry.key().namespace.clone();
+                let watched = entry.insert(Watched {
+                    look: Look::Listing,
+                    listing: 0,
+                    check_at: None,
+                    resource,
+                    namespace,
+                    error: None,
+                });
+                self.actions.push(watched.watch());
+            }
         }
         for kind in unknown {
             if self.locating.insert(kind.clone()) {
                 self.actions.push(Action::Locate(kind));
             }
         }
+        if !self.reach.is_everywhere() {
+            for app in self.apps.values_mut() {
+                app.beyond = app.parent.as_ref().and_then(|parent| self.reach.beyond(parent, &self.located));
+            }
+        }
     }
 
-    pub(super) fn watched(&mut self, kind: &Gvk, event: Event, now: Now) {
-        let Some(watched) = self.watches.get_mut(kind) else { return };
+    pub(super) fn watched(&mut self, scope: &Scope, event: Event, now: Now) {
+        let Some(watched) = self.watches.get_mut(scope) else { return };
         match event {
             Event::Listing => {
                 self.listings += 1;
@@ -181,16 +196,16 @@ impl Core {
                 watched.look = Look::Listed;
                 watched.error = None;
                 watched.check_at = Some(now.instant + jittered(self.check_every));
-                self.sweep(kind);
+                self.sweep(scope);
                 self.tell_first_look();
             }
             Event::Failed(error) => {
                 if watched.look == Look::Listing || matches!(error, ApiError::NotFound { .. }) {
                     watched.look = Look::Failed;
                 }
-                tracing::warn!(kind = %kind, %error, "Objects of a kind cannot be listed.");
+                tracing::warn!(kind = %scope, %error, "Objects of a kind cannot be listed.");
                 watched.error = Some(error);
-                self.touch_kind(&kind.group_kind);
+                self.touch_kind(&scope.kind.group_kind);
             }
         }
     }
@@ -209,12 +224,12 @@ impl Core {
     }
 
     /// A list is complete: what it did not have is gone.
-    fn sweep(&mut self, kind: &Gvk) {
-        let Some(listing) = self.watches.get(kind).map(|watched| watched.listing) else { return };
+    fn sweep(&mut self, scope: &Scope) {
+        let Some(listing) = self.watches.get(scope).map(|watched| watched.listing) else { return };
         let mut gone = Vec::new();
         for (name, app) in &self.apps {
-            for (key, member) in app.members.iter().filter(|(key, _)| key.kind == kind.group_kind) {
-                let here = member.seen.as_ref().is_some_and(|seen| seen.resource.gvk == *kind);
+            for (key, member) in app.members.iter().filter(|(key, _)| scope.has(&key.kind, &key.namespace)) {
+                let here = member.seen.as_ref().is_some_and(|seen| seen.resource.gvk == scope.kind);
                 if here && member.listing < listing && !member.writing {
                     gone.push((name.clone(), key.clone()));
                 }
@@ -228,7 +243,7 @@ impl Core {
                 .map_or(0, |seen| seen.version);
             self.gone_for(&name, &key, version);
         }
-        self.touch_kind(&kind.group_kind);
+        self.touch_kind(&scope.kind.group_kind);
     }
 
     fn touch_kind(&mut self, kind: &GroupKind) {
@@ -265,7 +280,7 @@ impl Core {
         let Some(names) = self.claims.get(&sighting.key).filter(|names| !names.is_empty()) else {
             return false;
         };
-        let listing = self.watches.get(&sighting.resource.gvk).map_or(0, |watched| watched.listing);
+        let listing = listing(&self.watches, &sighting.resource, &sighting.key.namespace);
         for name in names {
             let member = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&sighting.key));
             let Some(member) = member.filter(|member| member.knows(sighting)) else { return false };
@@ -277,7 +292,7 @@ impl Core {
     /// Routes an object that exists to the apps it concerns.
     pub(super) fn exists(&mut self, observation: &Observation, now: Now) {
         let key = observation.key.clone();
-        let listing = self.watches.get(&observation.seen.resource.gvk).map_or(0, |watched| watched.listing);
+        let listing = listing(&self.watches, &observation.seen.resource, &key.namespace);
         let claimants = self.claims.get(&key).cloned().unwrap_or_default();
         for name in &claimants {
             let Some(app) = self.apps.get_mut(name) else { continue };
@@ -297,12 +312,18 @@ impl Core {
                 self.touch(name);
             }
         }
-        let wanted = self.is_taken_over(&key, &claimants);
-        self.exists_for_holder(observation, listing, wanted, now);
+        let elsewhere = self.elsewhere(&key, &claimants);
+        self.exists_for_holder(observation, listing, elsewhere, now);
     }
 
     /// The app an object's label names has it, whether or not it wants it (any more).
-    fn exists_for_holder(&mut self, observation: &Observation, listing: u64, wanted: bool, now: Now) {
+    fn exists_for_holder(
+        &mut self,
+        observation: &Observation,
+        listing: u64,
+        elsewhere: (bool, bool),
+        now: Now,
+    ) {
         let key = &observation.key;
         let name = observation.app.as_str();
         if let Some(before) = self.leftovers.get(key).cloned()
@@ -321,7 +342,7 @@ impl Core {
         let mut member = app.members.remove(key).unwrap_or_default();
         member.exists(observation, (now.instant, now.timestamp));
         member.listing = member.listing.max(listing);
-        member.wanted_elsewhere = wanted;
+        (member.wanted_elsewhere, member.awaited) = elsewhere;
         if app.owns(&member) {
             app.members.insert(key.clone(), member);
             self.leftovers.insert(key.clone(), name.to_owned());
@@ -414,6 +435,14 @@ impl Core {
             _ => {}
         }
     }
+}
+
+/// The number of the last list in which an object can have been; 0 when its kind is not watched.
+pub(super) fn listing(watches: &BTreeMap<Scope, Watched>, resource: &Resource, namespace: &str) -> u64 {
+    let watched = watches.iter().find(|(scope, _)| {
+        scope.kind == resource.gvk && (scope.namespace.is_empty() || *scope.namespace == *namespace)
+    });
+    watched.map_or(0, |(_, watched)| watched.listing)
 }
 
 /// What of an object makes a difference when it changes, its content aside.

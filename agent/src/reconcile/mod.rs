@@ -11,6 +11,7 @@ mod answers;
 mod app;
 mod core;
 mod health;
+mod leaving;
 mod looking;
 mod observe;
 mod order;
@@ -40,11 +41,11 @@ use crate::api::{Api, Gate};
 use crate::apply::Executor;
 use crate::events::{self, Recorder};
 use crate::metrics::Happening;
-use crate::object::Gvk;
+use crate::reach::Reach;
 use crate::report::Reports;
 use crate::serve::{BEAT_EVERY, Standing};
 use crate::source::{Problem, Snapshot, Update};
-use crate::watch;
+use crate::watch::{self, Scope};
 
 /// Apps being synced at the same time: a few, so that their objects in memory are few.
 const RUNS_MAX: usize = 8;
@@ -66,6 +67,7 @@ pub(crate) struct Reconciler {
     pub(crate) api: Api,
     /// Namespace of the agent and of the ApplySet parents.
     pub(crate) home: String,
+    pub(crate) reach: Reach,
     /// How often each kind is listed in full, in case a watch has missed something.
     pub(crate) full_check_interval: Duration,
     pub(crate) reports: Reports,
@@ -95,10 +97,11 @@ struct Tasks {
     api: Api,
     home: Arc<str>,
     discovery: Arc<Discovery>,
+    reach: Reach,
     executor: Executor,
     runs: Arc<Semaphore>,
     set: JoinSet<()>,
-    watches: HashMap<Gvk, AbortHandle>,
+    watches: HashMap<Scope, AbortHandle>,
     cancels: HashMap<u64, CancellationToken>,
     news: mpsc::Sender<Input>,
     sightings: watch::Sender,
@@ -122,6 +125,7 @@ impl Reconciler {
             api: self.api,
             home,
             discovery,
+            reach: self.reach.clone(),
             executor,
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
             set: JoinSet::new(),
@@ -136,7 +140,7 @@ impl Reconciler {
         tasks.set.spawn(writer.run());
         let mut this = Loop {
             tasks,
-            core: Core::new(&self.home, self.full_check_interval, now()),
+            core: Core::new(&self.home, self.reach, self.full_check_interval, now()),
             reports: self.reports,
             recorder,
             cluster: self.cluster,
@@ -155,7 +159,7 @@ impl Reconciler {
                 () = stop.cancelled() => break,
                 // Answers first: they make room for more, and what is seen is judged by them.
                 Some(input) = inputs.recv() => this.take(input),
-                Some((kind, event)) = seen.recv() => this.take(Input::Watch { kind, event }),
+                Some((scope, event)) = seen.recv() => this.take(Input::Watch { scope, event }),
                 Some(update) = updates.recv() => this.update(update),
                 Some(_) = this.tasks.set.join_next() => {}
                 () = tokio::time::sleep_until(wake.into()) => this.wake(),
@@ -276,8 +280,8 @@ impl Loop {
                 self.recorder.tell(told.kind, &told.app, &told.revision, &told.message, health);
                 self.reports.push_event(event(told));
             }
-            Action::Watch(resource) => self.tasks.watch(resource),
-            Action::Unwatch(kind) => self.tasks.unwatch(&kind),
+            Action::Watch { resource, namespace } => self.tasks.watch(resource, namespace),
+            Action::Unwatch(scope) => self.tasks.unwatch(&scope),
             Action::Locate(kind) => self.tasks.locate(kind),
             Action::Resolve { owner, generation, manifests } => {
                 self.tasks.resolve(owner, generation, manifests);

@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use super::app::{Baseline, Member};
 use crate::drift::{self, Projection, Verdict};
-use crate::object::ObjectKey;
+use crate::object::{ObjectKey, Resource};
 use crate::plan::Desired;
 use crate::watch::{Observation, Sighting};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum News {
-    /// Older than what is known.
+    /// Older than what is known, or to be told by another watch.
     Stale,
     /// Taken in; nothing to do.
     Noted,
@@ -32,8 +32,12 @@ pub(super) enum News {
 }
 
 impl Member {
-    /// Whether the object was seen and judged in that very version.
+    /// Whether the object was seen and judged in that very version, or is judged by the watch of another version of its
+    /// kind: that in which Git writes it. Another app may have objects of the same kind at this one.
     pub(super) fn knows(&self, sighting: &Sighting) -> bool {
+        if self.is_written_at_another(&sighting.resource) {
+            return true;
+        }
         let seen = self.seen.as_ref();
         self.baseline.is_some()
             && !self.unjudged
@@ -41,9 +45,16 @@ impl Member {
             && seen.is_some_and(|seen| seen.version == sighting.version && seen.uid == sighting.uid)
     }
 
+    fn is_written_at_another(&self, resource: &Resource) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.resource.gvk != resource.gvk)
+    }
+
     /// The object exists, as a watch or a read says.
     pub(super) fn exists(&mut self, observation: &Observation, now: (Instant, Timestamp)) -> News {
         let version = observation.seen.version;
+        if self.is_written_at_another(&observation.seen.resource) {
+            return News::Stale;
+        }
         if self.seen.as_ref().is_some_and(|seen| version < seen.version && *seen.uid == *observation.seen.uid)
         {
             return News::Stale;
@@ -59,8 +70,7 @@ impl Member {
             return News::Noted;
         }
         // The answer to the write is what counts; whether this came after it is checked then.
-        if self.writing || observation.seen.deleting || desired.resource.gvk != observation.seen.resource.gvk
-        {
+        if self.writing || observation.seen.deleting {
             return News::Noted;
         }
         match &mut self.baseline {

@@ -4,6 +4,9 @@
 //! suspended --> Nothing    a window is closed --> Healing or Nothing    otherwise --> Everything
 //! ```
 //!
+//! While only healing is allowed, an app stays what it was when the window closed, whatever is committed: so each of
+//! its objects is put back to what was applied last.
+//!
 //! Whoever suspends an app forgets it sooner or later: so who, since when, why and until when is in its
 //! status for as long as it lasts, and since when is kept on the ApplySet parent.
 use std::time::{Duration, Instant};
@@ -68,24 +71,35 @@ impl Permit {
 }
 
 impl App {
-    /// Brings the permit up to date; true when it is another one now.
-    pub(super) fn renew_permit(&mut self, now: Now) -> bool {
-        let permit = Permit::of(&self.options, self.presence, wall(now));
+    /// Brings the permit up to date.
+    pub(super) fn renew_permit(&mut self, now: Now) {
+        self.permit = Permit::of(&self.options, self.presence, wall(now));
         let changes = !self.options.windows.is_empty() || !self.permit.allows_all();
         self.permit_at = changes.then(|| now.instant + LOOK_EVERY);
-        let changed = self.permit != permit;
-        self.permit = permit;
-        changed
     }
 
-    /// The parent as it is to be, when since when the app is suspended is not on it as it should be.
-    pub(super) fn noted_suspension(&self, now: Now) -> Option<Parent> {
+    /// Whether other content has to wait for a window, and the app goes on as what it is.
+    ///
+    /// An agent that has begun while the window was closed does not know what that is: then new content is taken in,
+    /// and only what is the same in it is healed.
+    pub(super) fn waits_for_window(&self) -> bool {
+        let is_known = self.resolved != 0 && self.resolved == self.generation && self.unresolved.is_empty();
+        matches!(self.permit, Permit::Healing { .. }) && is_known && self.presence == Presence::Wanted
+    }
+
+    /// The parent as it is to be, when it does not say as it should since when the app is suspended, or that the app
+    /// stays though it would leave.
+    pub(super) fn noted(&self, now: Now) -> Option<Parent> {
         let parent = self.parent.as_ref()?;
-        let suspended = matches!(self.permit, Permit::Suspended { .. });
-        (parent.suspended_since.is_some() != suspended).then(|| Parent {
-            suspended_since: suspended.then(|| seconds(wall(now)).to_string()),
-            ..parent.clone()
-        })
+        let since = || seconds(wall(now)).to_string();
+        let suspended_since = match self.permit {
+            Permit::Suspended { .. } => Some(parent.suspended_since.clone().unwrap_or_else(since)),
+            _ => None,
+        };
+        // One that is being removed is soon gone, with all that is noted.
+        let leaving = if self.presence == Presence::Wanted { self.leaving } else { parent.leaving };
+        let noted = Parent { suspended_since, leaving, ..parent.clone() };
+        (noted != *parent).then_some(noted)
     }
 
     /// Why the app is not changed, for its status.
@@ -112,14 +126,23 @@ impl Core {
     /// Looks at the permits that are due, or at all of them.
     pub(super) fn renew_permits(&mut self, all: bool, now: Now) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
+        let mut changed = Vec::new();
         for (name, app) in &mut self.apps {
-            if (all || due(app.permit_at)) && app.renew_permit(now) {
-                if let Some(why) = app.permit_sentence() {
-                    tracing::info!(app = name, "{why}");
-                }
-                self.to_plan.insert(name.clone());
-                self.to_report.insert(name.clone());
+            if all || due(app.permit_at) {
+                app.renew_permit(now);
             }
+            if app.permit == app.permit_told {
+                continue;
+            }
+            app.permit_told = app.permit.clone();
+            if let Some(why) = app.permit_sentence() {
+                tracing::info!(app = name, "{why}");
+            }
+            changed.push(name.clone());
+        }
+        for name in changed {
+            self.take_pending(&name);
+            self.touch(&name);
         }
     }
 }
@@ -184,18 +207,18 @@ mod tests {
         };
         let mut app = App::new("web", "muster-system", Presence::Wanted);
         app.options = Options { place: "web.yaml:1".to_owned(), ..options("{suspend: {by: alice}}") };
-        assert!(app.renew_permit(now));
-        assert_eq!(app.noted_suspension(now), None, "no parent to keep it on");
+        app.renew_permit(now);
+        assert_eq!(app.noted(now), None, "no parent to keep it on");
         app.parent = Some(Parent::empty("web"));
-        let noted = app.noted_suspension(now).unwrap();
+        let noted = app.noted(now).unwrap();
         assert_eq!(noted.suspended_since.as_deref(), Some("2026-11-18T11:06:40Z"));
         assert_eq!(Parent::parse(&noted.to_object("muster-system"), "muster-system"), Some(noted.clone()));
         app.parent = Some(noted);
-        assert_eq!(app.noted_suspension(now), None);
+        assert_eq!(app.noted(now), None);
         let sentence = "Suspended since 2026-11-18T11:06:40Z by alice. See spec.sync.suspend in web.yaml:1.";
         assert_eq!(app.permit_sentence().as_deref(), Some(sentence));
         app.options.suspend = Suspend::No;
-        assert!(app.renew_permit(now));
-        assert_eq!(app.noted_suspension(now).unwrap().suspended_since, None);
+        app.renew_permit(now);
+        assert_eq!(app.noted(now).unwrap().suspended_since, None);
     }
 }

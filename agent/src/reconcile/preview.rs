@@ -20,8 +20,9 @@ use crate::api::discovery::Discovery;
 use crate::api::{Api, ApiError};
 use crate::object::{ObjectKey, Resource};
 use crate::plan::{Plan, plan};
+use crate::reach::Reach;
 use crate::source::{Problem, Snapshot};
-use crate::watch::{Event, Observation, Sighting};
+use crate::watch::{Event, Observation, Scope, Sighting};
 
 /// Nothing is listed twice for one preview.
 const UNCHECKED: Duration = Duration::from_secs(3_600);
@@ -31,6 +32,8 @@ pub(crate) struct Outlook {
     pub(crate) app: String,
     /// Revision that would be applied.
     pub(crate) revision: String,
+    /// The user in whose name it would be; none for the agent itself.
+    pub(crate) account: Option<Arc<str>>,
     pub(crate) plan: Plan,
     pub(crate) left: Vec<Left>,
     /// What is wrong with the app, worst first.
@@ -70,15 +73,20 @@ impl fmt::Display for Verb {
 ///
 /// # Errors
 /// When the inventories of the apps cannot be read. Kinds that cannot be listed are problems of their apps.
-pub(crate) async fn preview(api: &Api, home: &str, snapshot: Snapshot) -> Result<Vec<Outlook>, ApiError> {
+pub(crate) async fn preview(
+    api: &Api,
+    home: &str,
+    reach: &Reach,
+    snapshot: Snapshot,
+) -> Result<Vec<Outlook>, ApiError> {
     let discovery = Discovery::new(api.clone());
     let time = now();
-    let mut core = Core::new(home, UNCHECKED, time);
+    let mut core = Core::new(home, reach.clone(), UNCHECKED, time);
     core.handle(Input::Parents(parents(api, home).await?), time);
     core.handle(Input::Snapshot(Box::new(snapshot)), time);
     let mut actions = VecDeque::from(core.take_actions(time));
     while let Some(action) = actions.pop_front() {
-        for input in look(api, &discovery, action).await {
+        for input in look(api, &discovery, reach, action).await {
             core.handle(input, time);
         }
         actions.extend(core.take_actions(time));
@@ -87,20 +95,21 @@ pub(crate) async fn preview(api: &Api, home: &str, snapshot: Snapshot) -> Result
 }
 
 /// Does what of an action is only looking, and gives what was seen.
-async fn look(api: &Api, discovery: &Discovery, action: Action) -> Vec<Input> {
+async fn look(api: &Api, discovery: &Discovery, reach: &Reach, action: Action) -> Vec<Input> {
     match action {
         Action::Resolve { owner, generation, manifests } => {
-            let resolution = Some(resolve(discovery, &owner, manifests).await);
+            let resolution = Some(resolve(discovery, reach, &owner, manifests).await);
             vec![Input::Resolved { app: owner.app, generation, resolution }]
         }
         Action::Locate(kind) => match discovery.preferred(&kind).await {
             Ok(resource) => vec![Input::Located { kind, resource }],
             Err(_) => Vec::new(),
         },
-        Action::Watch(resource) => {
-            let kind = resource.gvk.clone();
-            let events = list(api, &resource).await.unwrap_or_else(|error| vec![Event::Failed(error)]);
-            events.into_iter().map(|event| Input::Watch { kind: kind.clone(), event }).collect()
+        Action::Watch { resource, namespace } => {
+            let events = list(api, &resource, &namespace).await;
+            let events = events.unwrap_or_else(|error| vec![Event::Failed(error)]);
+            let scope = Scope { kind: resource.gvk.clone(), namespace };
+            events.into_iter().map(|event| Input::Watch { scope: scope.clone(), event }).collect()
         }
         Action::Refresh { app, key, resource } => {
             let found = match api.get(&resource, &key.namespace, &key.name).await {
@@ -122,11 +131,11 @@ async fn look(api: &Api, discovery: &Discovery, action: Action) -> Vec<Input> {
     }
 }
 
-async fn list(api: &Api, resource: &Arc<Resource>) -> Result<Vec<Event>, ApiError> {
+async fn list(api: &Api, resource: &Arc<Resource>, namespace: &str) -> Result<Vec<Event>, ApiError> {
     let mut events = vec![Event::Listing];
     let mut next = String::new();
     loop {
-        let page = api.page(resource, "", APP_LABEL, &next).await?;
+        let page = api.page(resource, namespace, APP_LABEL, &next).await?;
         for item in page.items {
             events.extend(Sighting::read(resource, &item).map(|sighting| Event::Exists(Box::new(sighting))));
         }
@@ -152,11 +161,12 @@ impl Core {
         let plan = if app.permit.forbids_all() || !resolved {
             Plan::default()
         } else {
-            plan(&app.view(&self.home, looked, self.awaited_apps(app), now.instant))
+            plan(&self.view(app, looked, now.instant))
         };
         Outlook {
             app: app.name.clone(),
             revision: app.wanted_revision.clone(),
+            account: app.options.account.clone(),
             plan,
             left: left(app),
             problems: status::problems(app, &self.watches),

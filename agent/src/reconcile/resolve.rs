@@ -14,6 +14,7 @@ use crate::object::{Digest, Gvk, ObjectKey, Resource, at, digest, hex, text};
 use crate::plan::hook::{self, Hook};
 use crate::plan::wave::{self, Wave};
 use crate::plan::{Desired, Place};
+use crate::reach::Reach;
 use crate::source::{Kind, Manifest, Problem, Rules};
 use crate::{APP_LABEL, CONTENT_ANNOTATION};
 
@@ -46,7 +47,12 @@ pub(super) struct Owner {
 }
 
 /// Asks the server for the kinds and makes the objects ready to be applied.
-pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec<Manifest>) -> Resolution {
+pub(super) async fn resolve(
+    discovery: &Discovery,
+    reach: &Reach,
+    owner: &Owner,
+    manifests: Vec<Manifest>,
+) -> Resolution {
     let mut kinds: BTreeMap<Gvk, Result<Option<Arc<Resource>>, ApiError>> = BTreeMap::new();
     let mut resolution = Resolution::default();
     let mut places = BTreeMap::new();
@@ -64,7 +70,10 @@ pub(super) async fn resolve(discovery: &Discovery, owner: &Owner, manifests: Vec
         match resource {
             Ok(Some(resource)) => match prepare(owner, &resource, value, &manifest.place) {
                 Ok((key, desired)) => {
-                    if let Some(first) = places.insert(key.clone(), desired.place.clone()) {
+                    if let Err(message) = reach.allow(&key) {
+                        let place = desired.place.to_string();
+                        resolution.problems.push(Problem { kind: Kind::Render, place, message });
+                    } else if let Some(first) = places.insert(key.clone(), desired.place.clone()) {
                         resolution.problems.push(written_twice(&key, &first, &desired.place));
                     } else {
                         resolution.objects.push((key, desired));

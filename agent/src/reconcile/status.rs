@@ -1,7 +1,9 @@
 //! What does a person need to know of an app?
 use std::collections::BTreeMap;
 
-use muster_wire::v1::{AppStatus, Drift, EventKind, HealthStatus, ObjectStatus, StatusError, SyncStatus};
+use muster_wire::v1::{
+    AppStatus, Drift, EventKind, HealthStatus, ObjectRef, ObjectStatus, StatusError, SyncStatus,
+};
 use prost_types::Timestamp;
 
 use super::app::{App, Member, Presence};
@@ -9,9 +11,11 @@ use super::core::{Action, Core, Now, Told, Watched};
 use super::health::judge;
 use crate::health::course::Courses;
 use crate::health::severity;
-use crate::object::{Gvk, ObjectKey};
+use crate::object::ObjectKey;
+use crate::plan::Wait;
 use crate::report::health_word;
 use crate::source::{Kind, Problem};
+use crate::watch::Scope;
 
 /// Most objects in one status; the worst are kept.
 const OBJECTS_MAX: usize = 1_000;
@@ -53,7 +57,7 @@ impl Core {
 }
 
 /// The status of an app, which then remembers what it said.
-fn status(app: &mut App, watches: &BTreeMap<Gvk, Watched>, courses: &mut Courses, now: Now) -> AppStatus {
+fn status(app: &mut App, watches: &BTreeMap<Scope, Watched>, courses: &mut Courses, now: Now) -> AppStatus {
     let problems = problems(app, watches);
     courses.retain(&app.name, |key| app.members.get(key).is_some_and(|member| member.seen.is_some()));
     let mut judged = |key, member| object_status(app, courses, key, member, now);
@@ -116,11 +120,12 @@ pub(super) fn error(problem: &Problem, since: Timestamp) -> StatusError {
 }
 
 /// What is wrong with an app.
-pub(super) fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Problem> {
+pub(super) fn problems(app: &App, watches: &BTreeMap<Scope, Watched>) -> Vec<Problem> {
     let mut problems = app.problems.clone();
     problems.extend(app.unresolved.iter().map(|(_, problem)| problem.clone()));
     problems.extend(app.run_problem.clone());
     problems.extend(held(app));
+    problems.extend(beyond(app));
     problems.extend(app.order_problems());
     for (key, member) in &app.members {
         problems.extend(member.failure.as_deref().cloned());
@@ -132,14 +137,15 @@ pub(super) fn problems(app: &App, watches: &BTreeMap<Gvk, Watched>) -> Vec<Probl
             problems.push(Problem { kind: Kind::Apply, place: key.to_string(), message });
         }
     }
-    for (kind, watched) in watches {
-        let used = || app.members.iter().any(|(key, m)| key.kind == kind.group_kind && m.desired.is_some());
+    for (scope, watched) in watches {
+        let is_used = |key: &ObjectKey| scope.has(&key.kind, &key.namespace);
+        let used = || app.members.iter().any(|(key, member)| is_used(key) && member.desired.is_some());
         if let Some(error) = &watched.error
             && used()
         {
             let message =
                 format!("Objects of this kind cannot be listed, so changes to them are not seen: {error}");
-            problems.push(Problem { kind: Kind::Apply, place: kind.group_kind.to_string(), message });
+            problems.push(Problem { kind: Kind::Apply, place: scope.to_string(), message });
         }
     }
     problems.sort();
@@ -158,6 +164,17 @@ fn held(app: &App) -> Option<Problem> {
     Some(Problem { kind: Kind::Prune, place: app.path.clone(), message })
 }
 
+/// Objects that an agent with a wider reach has left.
+fn beyond(app: &App) -> Option<Problem> {
+    let what = app.beyond.as_ref()?;
+    let message = format!(
+        "By its inventory the app has objects in {what}, and this agent may not act there (its setting `namespaces`). \
+         They stay, and nothing of the app is deleted. Let the agent act there until they are gone, or delete them and \
+         the inventory by hand."
+    );
+    Some(Problem { kind: Kind::Prune, place: app.path.clone(), message })
+}
+
 fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
     let unread = problems.iter().any(|problem| problem.kind < Kind::Apply);
     let unknown = app.presence == Presence::Wanted && (app.resolved == 0 || app.resolved != app.generation);
@@ -167,6 +184,7 @@ fn sync(app: &App, problems: &[Problem]) -> SyncStatus {
     let members = app.members.values().all(|member| member.is_hook() || app.is_fine(member));
     let whole = app.presence == Presence::Wanted
         && app.unresolved.is_empty()
+        && app.pending.is_none()
         && app.run_problem.is_none()
         && !app.is_in_order();
     if members && whole { SyncStatus::Synced } else { SyncStatus::OutOfSync }
@@ -248,7 +266,7 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
         return why;
     }
     if let Some(wait) = &app.progress.wait {
-        return format!("It waits for {wait}.");
+        return format!("It waits for {}.", explained(wait, objects));
     }
     if let Some(drift) = app.members.values().find_map(|member| member.drift.as_deref()) {
         return drift_sentence(drift);
@@ -268,6 +286,21 @@ fn message(app: &App, problems: &[Problem], objects: &[ObjectStatus]) -> String 
         SyncStatus::Unspecified => "It is being looked at.".to_owned(),
         SyncStatus::Synced => String::new(),
     }
+}
+
+/// A wait, with what has been found out since about the first object that is waited for: the one that is named.
+fn explained(wait: &Wait, objects: &[ObjectStatus]) -> Wait {
+    let mut wait = wait.clone();
+    if let Wait::Healthy(_, waiting) = &mut wait
+        && let Some((key, message)) = waiting.first_mut()
+    {
+        let is_it = |of: &ObjectRef| key.to_ref(&of.version) == *of;
+        let found = objects.iter().find(|object| object.object.as_ref().is_some_and(is_it));
+        if let Some(found) = found.filter(|found| !found.message.is_empty()) {
+            message.clone_from(&found.message);
+        }
+    }
+    wait
 }
 
 /// The first object whose deletion waits for something.

@@ -19,7 +19,7 @@ use crate::metrics::{Happening, Metrics};
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 use crate::plan::Plan;
 use crate::source::{Kind, Manifest, Problem};
-use crate::watch::{self, Observation};
+use crate::watch::{self, Observation, Scope};
 
 /// Waits between tries of what must succeed sooner or later.
 const RETRY_MIN: Duration = Duration::from_millis(500);
@@ -39,17 +39,17 @@ impl Tasks {
         });
     }
 
-    /// Starts watching a kind, or starts anew with a list.
-    pub(super) fn watch(&mut self, resource: Arc<Resource>) {
-        let kind = resource.gvk.clone();
-        let task = self.set.spawn(watch::run(self.api.clone(), resource, self.sightings.clone()));
-        if let Some(before) = self.watches.insert(kind, task) {
+    /// Starts watching a kind in a namespace (or, when that is empty, in all), or starts anew with a list.
+    pub(super) fn watch(&mut self, resource: Arc<Resource>, namespace: Arc<str>) {
+        let scope = Scope { kind: resource.gvk.clone(), namespace: namespace.clone() };
+        let task = self.set.spawn(watch::run(self.api.clone(), resource, namespace, self.sightings.clone()));
+        if let Some(before) = self.watches.insert(scope, task) {
             before.abort();
         }
     }
 
-    pub(super) fn unwatch(&mut self, kind: &Gvk) {
-        if let Some(task) = self.watches.remove(kind) {
+    pub(super) fn unwatch(&mut self, scope: &Scope) {
+        if let Some(task) = self.watches.remove(scope) {
             task.abort();
         }
     }
@@ -63,9 +63,10 @@ impl Tasks {
     }
 
     pub(super) fn resolve(&mut self, owner: Owner, generation: u64, manifests: Vec<Manifest>) {
-        let (discovery, news) = (self.discovery.clone(), self.news.clone());
+        let (discovery, reach, news) = (self.discovery.clone(), self.reach.clone(), self.news.clone());
         self.set.spawn(async move {
-            let work = std::panic::AssertUnwindSafe(resolve(&discovery, &owner, manifests)).catch_unwind();
+            let work =
+                std::panic::AssertUnwindSafe(resolve(&discovery, &reach, &owner, manifests)).catch_unwind();
             let resolution = work.await.ok();
             let _ = news.send(Input::Resolved { app: owner.app, generation, resolution }).await;
         });

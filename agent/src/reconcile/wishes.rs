@@ -1,8 +1,7 @@
 //! What does Git want now, and what of it can be told to the cluster yet?
-use muster_spec::Window;
-
-use super::app::{App, Presence};
+use super::app::{App, Pending, Presence};
 use super::core::{Action, Core, Now};
+use super::leaving::Leaving;
 use super::order::{self, Progress};
 use super::resolve::Resolution;
 use crate::backoff::jittered;
@@ -10,8 +9,9 @@ use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
 
 impl Core {
     /// The repository was read.
-    pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
-        let Snapshot { revision, apps, mut held, complete, windows, .. } = snapshot;
+    pub(super) fn snapshot(&mut self, snapshot: Snapshot, now: Now) {
+        let Snapshot { revision, apps, mut held, complete, windows, deselected, .. } = snapshot;
+        let (limit_percent, place) = (snapshot.prune_limit_percent, snapshot.place);
         self.source_known = true;
         let gone: Vec<_> = self
             .apps
@@ -19,21 +19,24 @@ impl Core {
             .filter(|name| !apps.contains_key(*name) && !held.contains_key(*name))
             .cloned()
             .collect();
-        for name in gone {
-            self.missing_in_git(&name, &revision, complete, &windows);
-        }
+        let leaving =
+            Leaving { revision: revision.clone(), complete, windows, deselected, limit_percent, place };
+        self.leave(&gone, &leaving, now);
         for (name, wanted) in apps {
             let app = self
                 .apps
                 .entry(name.clone())
                 .or_insert_with(|| App::new(&name, &self.home, Presence::Wanted));
             app.presence = Presence::Wanted;
+            app.leaving = None;
             app.wanted_revision = revision.clone();
             let Wanted { options, path, content } = wanted;
             let rules = app.options.health.changed(&options.health);
             app.options = options;
             app.note_order();
             app.path = path;
+            // The commit itself may open or close a window.
+            app.renew_permit(now);
             match content {
                 Content::Unchanged => {}
                 Content::Broken(problems) => app.problems = problems,
@@ -60,47 +63,32 @@ impl Core {
         self.update_watches();
     }
 
-    /// An app that no document in Git names for this cluster.
-    fn missing_in_git(&mut self, name: &str, revision: &str, complete: bool, windows: &[Window]) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        if !complete {
-            if app.presence == Presence::Found {
-                app.presence = Presence::Wanted;
-            }
-            app.problems = vec![Problem {
-                kind: Kind::Document,
-                place: String::new(),
-                message: "Not all documents can be read, so it is not known whether this cluster still runs the app: \
-                          it stays as it is until they can."
-                    .to_owned(),
-            }];
-            self.to_report.insert(name.to_owned());
-            return;
-        }
-        app.wanted_revision = revision.to_owned();
-        let concerns = |window: &&Window| name.parse().is_ok_and(|name| window.concerns(&name));
-        app.options.windows = windows.iter().filter(concerns).cloned().collect();
-        if app.presence != Presence::Removed {
-            app.presence = Presence::Removed;
-            app.problems.clear();
-            app.unresolved.clear();
-            self.generations += 1;
-            app.generation = self.generations;
-            app.resolved = app.generation;
-            app.resolving = false;
-            if let Some(run) = &mut app.run {
-                run.cancelled = true;
-                self.actions.push(Action::Cancel { run: run.number });
-            }
-            self.set_desired(name, Vec::new(), true);
-        }
-        self.touch(name);
-    }
-
-    /// New manifests of an app.
+    /// New manifests of an app, to be taken in when its windows let them.
     fn rendered(&mut self, name: &str, manifests: Vec<Manifest>) {
         let Some(app) = self.apps.get_mut(name) else { return };
         app.problems.clear();
+        let is_news = order::content(app.options.namespace.as_deref(), &manifests) != app.content;
+        if is_news && app.waits_for_window() {
+            app.pending = Some(Pending::Content(manifests));
+        } else {
+            self.take_in(name, manifests);
+        }
+    }
+
+    /// What was held back by a window that has opened.
+    pub(super) fn take_pending(&mut self, name: &str) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        match app.pending.take_if(|_| app.permit.allows_all() && app.problems.is_empty()) {
+            Some(Pending::Content(manifests)) => self.take_in(name, manifests),
+            Some(Pending::Removal) => self.remove_now(name),
+            None => {}
+        }
+    }
+
+    /// What an app is from now on.
+    fn take_in(&mut self, name: &str, manifests: Vec<Manifest>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.pending = None;
         app.unresolved.clear();
         self.generations += 1;
         app.generation = self.generations;

@@ -8,7 +8,7 @@ mod poll;
 mod read;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,12 @@ pub(crate) struct Snapshot {
     pub(crate) complete: bool,
     /// Problems of no single app.
     pub(crate) problems: Vec<Problem>,
+    /// Apps whose document is there, and does not select this cluster.
+    pub(crate) deselected: BTreeSet<String>,
+    /// Largest share of the cluster's apps that may leave it at once, in percent.
+    pub(crate) prune_limit_percent: u8,
+    /// `file:line` of the Cluster document; empty when there is none.
+    pub(crate) place: String,
     /// Windows of the whole fleet, for apps whose document is gone.
     pub(crate) windows: Vec<Window>,
     /// True when it was just fetched, not taken from what was fetched in an earlier run.

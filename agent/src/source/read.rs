@@ -82,6 +82,10 @@ fn select(catalog: &Catalog, name: &ClusterName, revision: &str) -> Snapshot {
             snapshot.labels =
                 labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
             snapshot.complete = !catalog.has_unnamed_errors();
+            snapshot.prune_limit_percent = cluster.value.spec.prune_limit.get();
+            snapshot.place = cluster.place();
+            let others = catalog.apps.values().filter(|app| !app.value.spec.clusters.selects(&cluster.value));
+            snapshot.deselected = others.map(|app| app.value.name().to_string()).collect();
         }
         None => {
             snapshot.complete = false;
@@ -327,6 +331,16 @@ mod tests {
         assert!(snapshot.complete && snapshot.problems.is_empty());
         assert_eq!(snapshot.held.keys().collect::<Vec<_>>(), ["web"]);
         assert!(snapshot.held["web"][0].place.starts_with("web.yaml:"), "{:?}", snapshot.held);
+    }
+
+    #[test]
+    fn an_app_that_selects_other_clusters_is_told_from_one_that_is_gone() {
+        let elsewhere = app("api", "").replace("env: dev", "env: prod");
+        let cluster = format!("{CLUSTER}spec: {{pruneLimit: 80%}}\n");
+        let catalog = load(&[("c.yaml", &cluster), ("web.yaml", &app("web", "")), ("api.yaml", &elsewhere)]);
+        let snapshot = select(&catalog, &dev(), "abc");
+        assert_eq!(snapshot.deselected, ["api".to_owned()].into());
+        assert_eq!((snapshot.prune_limit_percent, snapshot.place.as_str()), (80, "c.yaml:1"));
     }
 
     #[test]

@@ -6,12 +6,14 @@
 //!    +-------------------- 410 Gone -------------------------+
 //! ```
 //!
-//! One watch per kind for the whole cluster, whatever the number of objects: it begins with every object
+//! One watch per kind for the whole cluster (or for each namespace of an agent that may act only in some), whatever
+//! the number of objects: it begins with every object
 //! there is (KEP-3157), so that a list costs one request and no more memory than its largest object.
 //! Servers that cannot do that are asked for a list in small pages first. Nothing is kept here: each
 //! object is handed on and forgotten.
 mod observation;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +22,9 @@ use tokio::sync::mpsc;
 pub(crate) use observation::{Observation, Seen, Sighting};
 
 use crate::APP_LABEL;
-use crate::api::{self, Api, ApiError, Line, Lines, Of, WatchRequest};
+use crate::api::{self, Api, ApiError, Line, Lines, Of, Page, WatchRequest};
 use crate::backoff::Backoff;
-use crate::object::{Gvk, ObjectKey, Resource};
+use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
 
 /// How long the server is asked to keep a watch open: long, since each renewal is a request, and
 /// different for each, so that they do not all come at once. It is what the server itself would choose.
@@ -51,12 +53,37 @@ pub(crate) enum Event {
     Failed(ApiError),
 }
 
-/// Where the events of a kind go.
-pub(crate) type Sender = mpsc::Sender<(Gvk, Event)>;
+/// What one watch is of: a kind, in one namespace or (when that is empty) in all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Scope {
+    pub(crate) kind: Gvk,
+    pub(crate) namespace: Arc<str>,
+}
+
+impl Scope {
+    /// Whether objects of that kind in that namespace are seen by it.
+    pub(crate) fn has(&self, kind: &GroupKind, namespace: &str) -> bool {
+        self.kind.group_kind == *kind && (self.namespace.is_empty() || *self.namespace == *namespace)
+    }
+}
+
+/// `Kind.group/version`, with the namespace where it is of one.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.namespace {
+            "" => write!(f, "{}", self.kind),
+            namespace => write!(f, "{} in {namespace}", self.kind),
+        }
+    }
+}
+
+/// Where the events of all scopes go.
+pub(crate) type Sender = mpsc::Sender<(Scope, Event)>;
 
 /// Lists and watches until the receiver is dropped. The caller ends it by aborting its task.
-pub(crate) async fn run(api: Api, resource: Arc<Resource>, sender: Sender) {
-    let mut watcher = Watcher { api, resource, sender, streams_lists: true };
+pub(crate) async fn run(api: Api, resource: Arc<Resource>, namespace: Arc<str>, sender: Sender) {
+    let scope = Scope { kind: resource.gvk.clone(), namespace };
+    let mut watcher = Watcher { api, resource, scope, sender, streams_lists: true };
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     let mut position = Position::Unknown;
     loop {
@@ -70,7 +97,7 @@ pub(crate) async fn run(api: Api, resource: Arc<Resource>, sender: Sender) {
             Ok(()) => {}
             Err(Stop::Closed) => return,
             Err(Stop::Failed(error)) => {
-                tracing::debug!(kind = %watcher.resource.gvk, %error, "A watch failed.");
+                tracing::debug!(kind = %watcher.scope, %error, "A watch failed.");
                 // The kind is gone: what it had is gone too, and a list will say so.
                 if matches!(error, ApiError::NotFound { .. }) {
                     position = Position::Unknown;
@@ -96,6 +123,7 @@ enum Position {
 struct Watcher {
     api: Api,
     resource: Arc<Resource>,
+    scope: Scope,
     sender: Sender,
     /// Whether the server can begin a watch with what is there, as far as is known.
     streams_lists: bool,
@@ -115,7 +143,7 @@ impl Watcher {
         let mut next = String::new();
         self.send(Event::Listing).await?;
         loop {
-            let page = self.api.page(&self.resource, "", APP_LABEL, &next).await.map_err(Stop::Failed)?;
+            let page = self.page(&next).await.map_err(Stop::Failed)?;
             for item in page.items {
                 self.exists(&item).await?;
             }
@@ -125,6 +153,10 @@ impl Watcher {
             }
             next = page.next;
         }
+    }
+
+    async fn page(&self, next: &str) -> Result<Page, ApiError> {
+        self.api.page(&self.resource, &self.scope.namespace, APP_LABEL, next).await
     }
 
     /// Watches once, from `position` on, which moves along.
@@ -198,7 +230,7 @@ impl Watcher {
         };
         let request = WatchRequest {
             resource: &self.resource,
-            namespace: "",
+            namespace: &self.scope.namespace,
             of: Of::Label(APP_LABEL),
             from,
             seconds: fastrand::u64(WATCH_SECONDS),
@@ -239,7 +271,7 @@ impl Watcher {
     }
 
     async fn send(&self, event: Event) -> Result<(), Stop> {
-        self.sender.send((self.resource.gvk.clone(), event)).await.map_err(|_| Stop::Closed)
+        self.sender.send((self.scope.clone(), event)).await.map_err(|_| Stop::Closed)
     }
 }
 

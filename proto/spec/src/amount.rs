@@ -26,6 +26,12 @@ impl Percentage {
     }
 }
 
+/// The share of what there is that may be deleted at once, unless a document says otherwise.
+pub(crate) fn half() -> Percentage {
+    const HALF: Percentage = Percentage::new(50).expect("50 is at most 100");
+    HALF
+}
+
 impl FromStr for Percentage {
     type Err = NameError;
 

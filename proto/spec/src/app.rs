@@ -9,6 +9,7 @@ use crate::{
     AppName, Cluster, Duration, FieldPath, FieldPointer, GitReference, HealthRule, JqPath, Metadata,
     NamespaceName, PathTemplate, Percentage, RepositoryUrl, Selector, ServiceAccountName, Suspend,
     TemplateError, TrackName, ValueTemplate, VariableName, Window,
+    amount::half,
     fleet::check_interval,
     health::check_rules,
     path::{Check, Problems},
@@ -88,7 +89,7 @@ pub struct Sync {
     pub prune: bool,
     /// The largest share of the app's objects that may be deleted at once because they left Git. More
     /// waits until this is raised. Up to three objects may always go.
-    #[serde(default = "default_prune_limit")]
+    #[serde(default = "half")]
     pub prune_limit: Percentage,
     /// What happens where somebody else holds an object, or a field of it, that Git names.
     #[serde(default)]
@@ -124,11 +125,6 @@ fn yes() -> bool {
     true
 }
 
-fn default_prune_limit() -> Percentage {
-    const HALF: Percentage = Percentage::new(50).expect("50 is at most 100");
-    HALF
-}
-
 fn default_timeout() -> Duration {
     Duration::from_secs(300)
 }
@@ -137,7 +133,7 @@ impl Default for Sync {
     fn default() -> Self {
         Sync {
             prune: true,
-            prune_limit: default_prune_limit(),
+            prune_limit: half(),
             conflicts: Conflicts::default(),
             self_heal: true,
             suspend: Suspend::No,

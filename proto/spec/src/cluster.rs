@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ClusterName, LabelKey, LabelValue,
+    ClusterName, LabelKey, LabelValue, Percentage,
+    amount::half,
     path::{Check, Problems},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 pub struct Cluster {
     /// Name and labels.
     pub metadata: ClusterMetadata,
-    /// Values.
+    /// What is its own.
     #[serde(default, skip_serializing_if = "ClusterSpec::is_empty")]
     pub spec: ClusterSpec,
 }
@@ -34,9 +35,13 @@ pub struct ClusterMetadata {
 }
 
 /// The fields under `spec` of the kind Cluster.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
 pub struct ClusterSpec {
+    /// The largest share of the cluster's apps that may leave it at once, because a label, a selector or documents
+    /// changed. More stay until this is raised. Up to three apps may always go whose documents are removed.
+    #[serde(default = "half")]
+    pub prune_limit: Percentage,
     /// Values of any form, for `{{ cluster.values.x.y }}` in an app's `source.path`.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub values: Map<String, Value>,
@@ -44,7 +49,13 @@ pub struct ClusterSpec {
 
 impl ClusterSpec {
     fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        *self == ClusterSpec::default()
+    }
+}
+
+impl Default for ClusterSpec {
+    fn default() -> Self {
+        ClusterSpec { prune_limit: half(), values: Map::new() }
     }
 }
 

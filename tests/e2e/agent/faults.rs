@@ -178,3 +178,41 @@ async fn a_namespace_with_foreign_contents_stays_on_a_real_cluster() {
     let Some(target) = real().await else { return };
     foreign_contents(target).await;
 }
+
+#[tokio::test]
+async fn a_mistyped_label_takes_no_app_away_until_git_confirms_it() {
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("web.yaml", &app("web", "")),
+        ("apps/web/a.yaml", &config_map("a", "one")),
+        ("api.yaml", &app("api", "")),
+        ("apps/api/a.yaml", &config_map("a", "one")),
+    ];
+    let mut bench = Bench::start(simulated().await, &files).await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.until_config("api", "a", Some("one")).await;
+    let mistyped = FLEET.replace("{env: dev}", "{env: dve}");
+    bench.commit(&[("fleet.yaml", &mistyped)]);
+    bench.until_logged("2 of 2 apps would leave this cluster at once (api, web).").await;
+    wait::until("that to be kept on the inventories", DEADLINE, async || {
+        (bench.parent("web").await?.get("muster.dev/leaving-held")? == "2/2").then_some(())
+    })
+    .await;
+    // Nor after a restart.
+    bench.agent.program.kill();
+    bench.agent.program.restart().unwrap();
+    wait::until("that to be said again", DEADLINE, async || {
+        (bench.agent.program.log().matches("2 of 2 apps would leave").count() >= 3).then_some(())
+    })
+    .await;
+    bench.until_config("web", "a", Some("one")).await;
+    bench.commit(&[("fleet.yaml", FLEET), ("apps/web/a.yaml", &config_map("a", "two"))]);
+    bench.until_config("web", "a", Some("two")).await;
+    wait::until("nothing of it on the inventories", DEADLINE, async || {
+        (!bench.parent("web").await?.contains_key("muster.dev/leaving-held")).then_some(())
+    })
+    .await;
+    bench.commit(&[("fleet.yaml", &format!("{mistyped}spec: {{pruneLimit: 100%}}\n"))]);
+    bench.until_config("web", "a", None).await;
+    bench.until_config("api", "a", None).await;
+}

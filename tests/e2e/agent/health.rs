@@ -89,20 +89,72 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
-#[tokio::test]
-async fn a_rule_in_git_says_how_a_kind_fares() {
-    let Some(target) = real().await else { return };
-    let rule = "  health:
+const RULE: &str = "  health:
   - group: example.org
     kind: Database
     healthy: self.status.phase == 'Running'
     degraded: self.status.phase in ['Failed', 'Lost']
 ";
+
+const DATABASE: &str = "apiVersion: example.org/v1\nkind: Database\nmetadata: {name: orders}\n";
+
+/// Sets the status of the Database.
+async fn set_phase(bench: &Bench, phase: &str) {
+    let kind = kube::api::GroupVersionKind::gvk("example.org", "v1", "Database");
+    let resource = kube::api::ApiResource::from_gvk(&kind);
+    let databases: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(bench.target.client.clone(), "data", &resource);
+    let status = Patch::Merge(json!({"status": {"phase": phase}}));
+    databases.patch_status("orders", &PatchParams::default(), &status).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wave_waits_for_what_a_rule_and_what_the_pods_say() {
+    let Some(target) = real().await else { return };
+    let in_wave = |wave: i32, text: &str| {
+        text.replacen(
+            "metadata: {",
+            &format!("metadata: {{annotations: {{muster.dev/sync-wave: \"{wave}\"}}, "),
+            1,
+        )
+    };
     let files = [
         ("fleet.yaml", FLEET),
-        ("data.yaml", &app("data", rule)),
+        ("data.yaml", &app("data", RULE)),
+        ("apps/data/definition.yaml", &in_wave(-1, DEFINITION)),
+        ("apps/data/orders.yaml", DATABASE),
+        ("apps/data/web.yaml", &in_wave(1, &deployment("web", 1, "missing:1"))),
+        ("apps/data/last.yaml", &in_wave(2, &config_map("last", "one"))),
+    ];
+    let mut bench = Bench::start(target, &files).await;
+    bench
+        .until_logged(
+            "It waits for wave 0 to be healthy: Database.example.org/data/orders (data.yaml:1 spec.health[0]",
+        )
+        .await;
+    assert!(bench.deployments("data").get_opt("web").await.unwrap().is_none());
+    set_phase(&bench, "Running").await;
+    // The reason is found in its Pods.
+    bench.until_logged("It waits for wave 1 to be healthy: Deployment.apps/data/web (Pod web-").await;
+    bench.until_logged("ImagePullBackOff of missing:1").await;
+    assert!(bench.config_maps("data").get_opt("last").await.unwrap().is_none());
+    bench.commit(&[("apps/data/web.yaml", &in_wave(1, &deployment("web", 1, "nginx:1")))]);
+    bench.until_config("data", "last", Some("one")).await;
+    // A rule that is not true any more holds up the next content only.
+    set_phase(&bench, "Lost").await;
+    bench.until_logged("data is Degraded now").await;
+    patch(&bench.config_maps("data"), "last", json!({"data": {"key": "drift"}})).await;
+    bench.until_config("data", "last", Some("one")).await;
+}
+
+#[tokio::test]
+async fn a_rule_in_git_says_how_a_kind_fares() {
+    let Some(target) = real().await else { return };
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("data.yaml", &app("data", RULE)),
         ("apps/data/definition.yaml", DEFINITION),
-        ("apps/data/orders.yaml", "apiVersion: example.org/v1\nkind: Database\nmetadata: {name: orders}\n"),
+        ("apps/data/orders.yaml", DATABASE),
     ];
     let mut bench = Bench::start(target, &files).await;
     bench
@@ -110,27 +162,19 @@ async fn a_rule_in_git_says_how_a_kind_fares() {
             "Database/orders: data.yaml:1 spec.health[0] is not true of it yet: there is no `status`.",
         )
         .await;
-    let resource =
-        kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("example.org", "v1", "Database"));
-    let databases: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(bench.target.client.clone(), "data", &resource);
-    let set = async |phase: &str| {
-        let status = Patch::Merge(json!({"status": {"phase": phase}}));
-        databases.patch_status("orders", &PatchParams::default(), &status).await.unwrap();
-    };
-    set("Failed").await;
+    set_phase(&bench, "Failed").await;
     bench
         .until_logged(
             "data is Degraded now, it was Progressing. Database/orders: data.yaml:1 spec.health[0].degraded",
         )
         .await;
-    set("Running").await;
+    set_phase(&bench, "Running").await;
     bench.until_logged("data is Healthy now, it was Degraded.").await;
     // Another rule counts at once, for what is there already.
-    bench.commit(&[("data.yaml", &app("data", &rule.replace("'Running'", "1 + 'a'")))]);
+    bench.commit(&[("data.yaml", &app("data", &RULE.replace("'Running'", "1 + 'a'")))]);
     bench.until_logged("data is Unknown now, it was Healthy. Database/orders: data.yaml:1 spec.health[0].healthy cannot be told").await;
     // One that cannot be read is its document's error.
-    bench.commit(&[("data.yaml", &app("data", &rule.replace("== 'Running'", "= 'Running'")))]);
+    bench.commit(&[("data.yaml", &app("data", &RULE.replace("== 'Running'", "= 'Running'")))]);
     bench.until_logged("data.yaml:").await;
     bench.until_logged("spec.health[0].healthy: `=` has no meaning here (at character 19)").await;
 }

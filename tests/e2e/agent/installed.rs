@@ -2,8 +2,8 @@
 
 use super::*;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{ListParams, PostParams};
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use muster_tests::kubernetes::{Cluster, Options};
 use muster_tests::process::Launch;
 use muster_tests::skip;
@@ -120,6 +120,71 @@ async fn the_base_may_apply_anything_and_become_nobody_but_service_accounts() {
     bench.until_deployed("web", "web", 1, "nginx:1.24").await;
     bench.until_logged("The app is synced.").await;
     bench.repository.remove(&["web.yaml"], "Remove the app").unwrap();
+    bench.until_config("web", "settings", None).await;
+    wait::until("the inventory gone", DEADLINE, async || bench.parent("web").await.is_none().then_some(()))
+        .await;
+}
+
+/// The agent has rights in one namespace only, which is there before it.
+#[tokio::test]
+async fn an_agent_of_single_namespaces_acts_there_and_nowhere_else() {
+    let Some(cluster) = Cluster::start_or_skip("dev", Options::default()).await else { return };
+    let namespaces: Api<Namespace> = Api::all(cluster.client());
+    for name in ["web", "api", "other"] {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    }
+    let Some(target) = install(&cluster, &["--namespaces", "web,api"], "").await else { return };
+    let apply = [
+        "patch deployments.apps web",
+        "watch secrets api",
+        "escalate roles.rbac.authorization.k8s.io web",
+        "impersonate serviceaccounts/deployer web",
+    ];
+    let elsewhere = [
+        "watch deployments.apps -",
+        "get configmaps other",
+        "list secrets kube-system",
+        "patch deployments.apps muster-system",
+        "get namespaces/web -",
+        "create clusterroles.rbac.authorization.k8s.io -",
+        "impersonate serviceaccounts/deployer other",
+    ];
+    let own: Vec<&str> = OWN.iter().copied().filter(|line| !line.ends_with(" -")).collect();
+    check_access(&cluster, &[own.as_slice(), &apply].concat(), &[NEVER, &elsewhere].concat()).await;
+    let away = config_map("away", "one").replace("name: away", "name: away, namespace: other");
+    let files = [
+        ("fleet.yaml", FLEET),
+        ("web.yaml", &app("web", "")),
+        ("apps/web/web.yaml", &deployment("web", 1, "nginx:1.24")),
+        ("apps/web/config.yaml", &config_map("settings", "one")),
+        ("api.yaml", &app("api", "")),
+        ("apps/api/config.yaml", &config_map("settings", "one")),
+        ("apps/api/old.yaml", &config_map("old", "one")),
+        ("other.yaml", &app("other", "")),
+        ("apps/other/config.yaml", &config_map("settings", "one")),
+    ];
+    let mut bench = Bench::start_with(target, &files, &["--namespaces", "web,api"]).await;
+    bench.until_deployed("web", "web", 1, "nginx:1.24").await;
+    bench.until_config("api", "old", Some("one")).await;
+    bench.until_logged("ConfigMap/other/settings is in another namespace").await;
+    // Drift is seen in each of the namespaces; what left Git goes.
+    for namespace in ["web", "api"] {
+        patch(&bench.config_maps(namespace), "settings", json!({"data": {"key": "drift"}})).await;
+        bench.until_config(namespace, "settings", Some("one")).await;
+    }
+    bench.repository.remove(&["apps/api/old.yaml"], "Remove old").unwrap();
+    bench.until_config("api", "old", None).await;
+    // What is out of reach holds its app, and is said; it is not even tried.
+    let role =
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: web}\nrules: []\n";
+    bench.commit(&[("apps/web/away.yaml", &away), ("apps/web/role.yaml", role)]);
+    bench.until_logged("ConfigMap/other/away is in another namespace, and this agent acts only in").await;
+    bench.until_logged("ClusterRole.rbac.authorization.k8s.io/web is in no namespace").await;
+    assert!(bench.config_maps("other").get_opt("settings").await.unwrap().is_none());
+    assert!(!bench.agent.program.log().contains("cannot be listed"), "{}", bench.agent.program.log());
+    bench.repository.remove(&["apps/web/away.yaml", "apps/web/role.yaml", "web.yaml"], "Remove").unwrap();
     bench.until_config("web", "settings", None).await;
     wait::until("the inventory gone", DEADLINE, async || bench.parent("web").await.is_none().then_some(()))
         .await;

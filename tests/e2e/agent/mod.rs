@@ -6,6 +6,7 @@ mod crash;
 mod drift;
 mod faults;
 mod health;
+mod history;
 mod installed;
 mod kill;
 mod kubectl;
@@ -14,6 +15,7 @@ mod loops;
 mod order;
 mod pruning;
 mod replacing;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,6 +74,25 @@ fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: {value}}}\n")
 }
 
+/// The definition of a kind `Widget`, with `n` at the end of its name.
+fn widgets(n: &str) -> String {
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets{n}.example.org}}
+spec:
+  group: example.org
+  scope: Namespaced
+  names: {{kind: Widget{n}, plural: widgets{n}, singular: widget{n}}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{size: {{type: integer}}}}}}}}}}}}
+"
+    )
+}
+
 /// A Git server, a cluster and an agent between them.
 struct Bench {
     agent: Agent,
@@ -84,17 +105,22 @@ struct Bench {
 impl Bench {
     /// Commits the files and starts the agent.
     async fn start(target: Target, files: &[(&str, &str)]) -> Bench {
-        Bench::start_in(target, "muster-system", files).await
+        Bench::start_with(target, files, &[]).await
     }
 
     /// The same, with the agent in a namespace of its own: so several may share a cluster.
     async fn start_in(target: Target, home: &str, files: &[(&str, &str)]) -> Bench {
+        Bench::start_with(target, files, &["--namespace", home]).await
+    }
+
+    /// The same, with more flags.
+    async fn start_with(target: Target, files: &[(&str, &str)], flags: &[&str]) -> Bench {
         let scratch = Scratch::new("agent").unwrap();
         let git = git::Server::start(git::Options::default()).unwrap();
         let repository = git.create("fleet").unwrap();
         repository.commit(files, "Begin").unwrap();
-        let options = Bench::options(&git, &target, &scratch).arg("--namespace").arg(home);
-        let agent = Agent::start(options).unwrap();
+        let options = Bench::options(&git, &target, &scratch);
+        let agent = Agent::start(flags.iter().fold(options, |options, flag| options.arg(flag))).unwrap();
         Bench { agent, git, repository, target, scratch }
     }
 

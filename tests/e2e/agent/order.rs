@@ -111,20 +111,6 @@ async fn hooks_and_waves_on_a_real_cluster() {
     in_order(target).await;
 }
 
-const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: widgets.example.org}
-spec:
-  group: example.org
-  scope: Namespaced
-  names: {kind: Widget, plural: widgets, singular: widget}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
-";
-
 const WIDGET: &str = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: one}\nspec: {size: 1}\n";
 
 const ACCESS: &str = "apiVersion: v1
@@ -184,7 +170,7 @@ async fn an_empty_cluster_comes_up_whole() {
         ("apps/operator/a-webhook.yaml", WEBHOOK),
         ("apps/operator/a-widget.yaml", WIDGET),
         ("apps/operator/access.yaml", ACCESS),
-        ("apps/operator/definition.yaml", DEFINITION),
+        ("apps/operator/definition.yaml", &widgets("")),
         ("apps/operator/operator.yaml", &in_wave(1, &deployment("operator", 2, "operator:1"))),
         ("apps/operator/migrate.yaml", &job("migrate", "migrate:1", BEFORE)),
     ];

@@ -57,6 +57,18 @@ impl Target {
         Some(clusters?.into_iter().map(Target::of_real).collect())
     }
 
+    /// A real control plane named `dev`, in which `client` is the administrator's and `kubeconfig` that of another
+    /// user with all rights.
+    ///
+    /// # Panics
+    /// As [`Target::real`].
+    pub async fn real_for(user: &str) -> Option<Target> {
+        let cluster = kubernetes::Cluster::start_or_skip("dev", kubernetes::Options::default()).await?;
+        let access = cluster.user(user, Some("system:masters")).await;
+        let kubeconfig = access.unwrap_or_else(|error| panic!("{error}")).kubeconfig().to_owned();
+        Some(Target { kubeconfig, ..Target::of_real(cluster) })
+    }
+
     fn of_real(cluster: kubernetes::Cluster) -> Target {
         Target {
             name: cluster.name().to_owned(),

@@ -18,20 +18,14 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::fault::{self, Tail};
 use super::{Error, Fault, Repository, backend};
 use crate::certificates::Authority;
-use crate::ports;
 use crate::scratch::Scratch;
+use crate::{ports, serve};
 
 /// The largest request body: more than any push of a test.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -116,7 +110,8 @@ impl Server {
             let authority = Authority::new("Git server test CA")?;
             let path = scratch.path().join("ca.crt");
             std::fs::write(&path, authority.certificate())?;
-            (Some(acceptor(&authority)?), Some(path))
+            let tls = authority.acceptor(&["127.0.0.1", "localhost"]).map_err(Error::Tls)?;
+            (Some(tls), Some(path))
         } else {
             (None, None)
         };
@@ -203,13 +198,14 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         listener.set_nonblocking(true)?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
+        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&self.shared));
+        let tls = self.tls.clone();
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
                     // Whether by a message or by the sender's end, it is over.
                     _ = stopped => {}
-                    () = accept(listener, tls.as_ref(), &shared) => {}
+                    () = serve::connections(listener, tls, router) => {}
                 }
             });
         };
@@ -222,39 +218,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Serves connections until dropped, and then drops them all.
-async fn accept(listener: TcpListener, tls: Option<&TlsAcceptor>, shared: &Arc<Shared>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => panic!("the Git server cannot use its listener: {error}"),
-    };
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { connections.spawn(connection(stream, tls.cloned(), Arc::clone(shared))); }
-                Err(error) => tracing::debug!(%error, "the Git server cannot accept a connection"),
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
-    let router = axum::Router::new().fallback(answer).with_state(shared);
-    let service = TowerToHyperService::new(router);
-    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http1_only();
-    // An error here is the client's end, or a fault at work.
-    match tls {
-        None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
-        Some(tls) => {
-            if let Ok(stream) = tls.accept(stream).await {
-                drop(builder.serve_connection(TokioIo::new(stream), service).await);
-            }
-        }
     }
 }
 
@@ -382,20 +345,6 @@ fn plain(status: StatusCode, text: &str) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
-}
-
-fn acceptor(authority: &Authority) -> Result<TlsAcceptor, Error> {
-    let unusable = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
-    let identity = authority.server(&["127.0.0.1", "localhost"])?;
-    let certificate =
-        CertificateDer::from_pem_slice(identity.certificate.as_bytes()).map_err(|error| unusable(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).map_err(|error| unusable(&error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
-        .map_err(|error| unusable(&error))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,8 +7,10 @@
 mod access;
 mod audit;
 mod binaries;
+mod etcd;
 mod flags;
 pub mod kubelet;
+mod webhook;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +21,9 @@ use tokio::sync::OnceCell;
 
 pub use access::Access;
 pub use audit::{Audit, Request};
+pub use etcd::Etcd;
 pub use kubelet::Stages;
+pub use webhook::{Verdict, Webhook};
 
 use crate::certificates::Authority;
 use crate::process::{Launch, Program};
@@ -96,6 +100,7 @@ pub struct Cluster {
     controller_manager: Program,
     api_server: Program,
     etcd: Program,
+    etcd_port: u16,
     authority: Authority,
     admin: Access,
     server: String,
@@ -178,6 +183,7 @@ impl Cluster {
             controller_manager,
             api_server,
             etcd,
+            etcd_port,
             authority,
             admin,
             server,
@@ -273,6 +279,11 @@ impl Cluster {
         if let Some(kubelet) = &self.kubelet {
             kubelet.set_stages(stages);
         }
+    }
+
+    /// What holds the objects, for what the API server does not offer.
+    pub fn etcd(&self) -> Etcd {
+        Etcd { port: self.etcd_port }
     }
 
     /// Stops the API server where it stands: connections stay open and nothing answers.

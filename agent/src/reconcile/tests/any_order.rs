@@ -19,6 +19,8 @@ enum Happening {
     Foreign(u8),
     WritesFail(u8),
     HookFails,
+    /// A window closes or opens.
+    Freeze(bool),
     Ripen,
     Crash,
     /// Seconds pass.
@@ -37,17 +39,13 @@ fn name() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "c", "d", "e1", "f2"]).prop_map(str::to_owned)
 }
 
-/// Repositories in which no object is in two apps: that is a mistake, and another story. So is a hook that moves to
-/// another app while it runs: two apps that exchange running hooks may leave one behind that has succeeded.
+/// Repositories in which no object is in two apps: that is a mistake, and another story.
 fn repository() -> impl Strategy<Value = Git> {
     let app = prop::sample::select(vec!["web", "other"]).prop_map(str::to_owned);
     let value = prop::sample::select(vec!["1", "2"]).prop_map(str::to_owned);
     prop::collection::btree_map(any_name(), (app, value), 0..7).prop_map(|objects| {
         let mut git = Git::new();
-        for (name, (mut app, value)) in objects {
-            if name.contains('-') {
-                app = if name.starts_with("mid-") { "other" } else { "web" }.to_owned();
-            }
+        for (name, (app, value)) in objects {
             git.entry(app).or_default().insert(name, value);
         }
         git
@@ -64,6 +62,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0u8..3).prop_map(Happening::Foreign),
         1 => (1u8..4).prop_map(Happening::WritesFail),
         1 => Just(Happening::HookFails),
+        1 => any::<bool>().prop_map(Happening::Freeze),
         3 => Just(Happening::Ripen),
         1 => Just(Happening::Crash),
         2 => (1u16..400).prop_map(Happening::Pass),
@@ -94,6 +93,10 @@ fn happen(world: &mut World, happening: Happening) {
                 world.events.iter().filter(|(_, message)| message.contains("has failed (try")).count();
             world.hooks_failing = u32::from(failed < 4);
         }
+        Happening::Freeze(frozen) => {
+            world.frozen = frozen;
+            world.announce();
+        }
         Happening::Ripen => drop(world.ripen()),
         Happening::Crash => world.restart(),
         Happening::Pass(seconds) => world.pass(Duration::from_secs(seconds.into())),
@@ -118,6 +121,10 @@ proptest! {
         }
         world.failing = 0;
         world.hooks_failing = 0;
+        if world.frozen {
+            world.frozen = false;
+            world.announce();
+        }
         world.settle();
         let runs = world.succeeded.len();
         world.succeeded.sort();

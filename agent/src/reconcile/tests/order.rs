@@ -39,7 +39,7 @@ fn hooks_and_waves_go_one_after_the_other() {
         ("set web, apply a1, apply mid-x1", "It waits for sync hooks: ConfigMap/demo/mid-x1 (Ready: Soon)."),
         ("set web, apply b2", "It waits for wave 2 to be healthy: ConfigMap/demo/b2 (Ready: Soon)."),
         ("apply post-x", "It waits for post-sync hooks: ConfigMap/demo/post-x (Ready: Soon)."),
-        ("set web, set web", ""),
+        ("set web", ""),
     ];
     let seen: Vec<_> = seen.iter().map(|(writes, message)| (writes.as_str(), message.as_str())).collect();
     assert_eq!(seen, expected);
@@ -231,5 +231,25 @@ fn an_agent_killed_after_any_write_converges_and_runs_no_hook_twice() {
             assert!(write > 8, "only {write} writes");
             return;
         }
+    }
+}
+
+#[test]
+fn two_apps_that_exchange_running_hooks_wait_for_neither_and_leave_none_behind() {
+    for steps in 0..12 {
+        let mut world = World::new(git(&[("other", &[("mid-b2", "1")]), ("web", &[("pre-gone", "1")])]));
+        for _ in 0..steps {
+            world.step();
+        }
+        world.git = git(&[("other", &[("pre-gone", "1")]), ("web", &[("mid-b2", "1")])]);
+        world.announce();
+        world.settle();
+        assert_eq!(
+            world.values().into_keys().collect::<Vec<_>>(),
+            ["mid-b2"],
+            "after {steps} pieces of news"
+        );
+        assert_eq!(world.cluster[&key("mid-b2")]["metadata"]["labels"]["muster.dev/app"], "web");
+        assert!(world.statuses.values().all(|status| status.message.is_empty()), "{:?}", world.statuses);
     }
 }

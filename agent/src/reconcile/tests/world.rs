@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use muster_spec::Window;
 use muster_wire::v1::{AppStatus, EventKind};
 use serde_json::{Value, json};
 
@@ -16,8 +17,9 @@ use crate::health::cause::Cause;
 use crate::object::{Gvk, ObjectKey, Resource};
 use crate::plan::hook::RUN;
 use crate::plan::{Desired, HookRun, Place, Plan, Step};
+use crate::reach::Reach;
 use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
-use crate::watch::{Event, Observation, Sighting};
+use crate::watch::{Event, Observation, Scope, Sighting};
 use crate::{APP_LABEL, FIELD_MANAGER};
 
 pub(super) const HOME: &str = "muster-system";
@@ -32,11 +34,17 @@ pub(super) struct World {
     pub(super) annotations: BTreeMap<String, Value>,
     /// `spec.sync.pruneLimit` of all apps, in percent.
     pub(super) prune_limit: u8,
+    /// `spec.pruneLimit` of the Cluster document, in percent.
+    pub(super) apps_limit: u8,
+    /// Apps whose document is there, and does not select this cluster.
+    pub(super) deselected: BTreeSet<String>,
+    /// A window lets nothing new in, and drift is healed.
+    pub(super) frozen: bool,
     revision: u64,
     pub(super) cluster: BTreeMap<ObjectKey, Value>,
     parents: BTreeMap<String, Parent>,
     version: u64,
-    watching: BTreeSet<Gvk>,
+    watching: BTreeSet<Scope>,
     /// News on its way to the core.
     pub(super) queue: VecDeque<Input>,
     /// Everything written so far, as words.
@@ -75,7 +83,7 @@ pub(super) fn key(name: &str) -> ObjectKey {
 }
 
 fn new_core(now: Now) -> Core {
-    Core::new(HOME, Duration::from_secs(3_600), now)
+    Core::new(HOME, Reach::default(), Duration::from_secs(3_600), now)
 }
 
 impl World {
@@ -86,6 +94,9 @@ impl World {
             git,
             annotations: BTreeMap::new(),
             prune_limit: 100,
+            apps_limit: 50,
+            deselected: BTreeSet::new(),
+            frozen: false,
             revision: 0,
             cluster: BTreeMap::new(),
             parents: BTreeMap::new(),
@@ -139,7 +150,12 @@ impl World {
         let apps = self.git.iter().filter(|(app, _)| !held.contains_key(*app)).map(|(app, objects)| {
             let content = Content::Rendered(objects.iter().map(manifest).collect());
             let depends_on = self.depends_on.get(app).cloned().unwrap_or_default();
-            let options = Options { prune_limit_percent: self.prune_limit, depends_on, ..Options::default() };
+            let options = Options {
+                prune_limit_percent: self.prune_limit,
+                depends_on,
+                windows: self.windows(),
+                ..Options::default()
+            };
             (app.clone(), Wanted { options, path: app.clone(), content })
         });
         let snapshot = Snapshot {
@@ -147,9 +163,18 @@ impl World {
             apps: apps.collect(),
             held,
             complete,
+            windows: self.windows(),
+            deselected: self.deselected.clone(),
+            prune_limit_percent: self.apps_limit,
+            place: "cluster.yaml:1".to_owned(),
             ..Snapshot::default()
         };
         self.queue.push_back(Input::Snapshot(Box::new(snapshot)));
+    }
+
+    fn windows(&self) -> Vec<Window> {
+        let window = json!({"kind": "deny", "schedule": "* * * * *", "duration": "2h", "reason": "Trade"});
+        if self.frozen { vec![serde_json::from_value(window).unwrap()] } else { Vec::new() }
     }
 
     /// Gives one piece of news to the core and does what it wants; false when there was none.
@@ -215,8 +240,8 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Watch(resource) => {
-                self.watching.insert(resource.gvk.clone());
+            Action::Watch { resource, namespace } => {
+                self.watching.insert(Scope { kind: resource.gvk.clone(), namespace });
                 self.watch_event(Event::Listing);
                 let seen: Vec<_> =
                     self.cluster.values().filter(|object| is_labelled(object)).cloned().collect();
@@ -225,7 +250,7 @@ impl World {
                 }
                 self.watch_event(Event::Listed);
             }
-            Action::Unwatch(kind) => drop(self.watching.remove(&kind)),
+            Action::Unwatch(scope) => drop(self.watching.remove(&scope)),
             Action::Locate(kind) => self.queue.push_back(Input::Located { kind, resource: Some(resource()) }),
             Action::Resolve { owner, generation, manifests } => {
                 let objects = manifests
@@ -458,9 +483,9 @@ impl World {
     }
 
     fn watch_event(&mut self, event: Event) {
-        let kind = resource().gvk.clone();
-        if self.watching.contains(&kind) {
-            self.queue.push_back(Input::Watch { kind, event });
+        let scope = Scope { kind: resource().gvk.clone(), namespace: "".into() };
+        if self.watching.contains(&scope) {
+            self.queue.push_back(Input::Watch { scope, event });
         }
     }
 

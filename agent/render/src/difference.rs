@@ -3,14 +3,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::CONTENT_ANNOTATION;
-use crate::object::GroupKind;
-use crate::shorten::shorten;
+use crate::applied::CONTENT_ANNOTATION;
 
-/// Longest value shown, in bytes of its JSON.
-const VALUE_BYTES_MAX: usize = 256;
-
-/// Most fields shown of one object.
+/// Most fields named of one object.
 const FIELDS_MAX: usize = 100;
 
 /// Deepest nesting looked into; what is deeper is compared whole.
@@ -22,29 +17,33 @@ const SERVER_FIELDS: &[&str] =
 
 /// One field that differs. Values are JSON; none where the field is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) path: String,
-    pub(crate) live: Option<String>,
-    pub(crate) wanted: Option<String>,
+pub struct Difference {
+    /// Such as `.spec.replicas` or `.data["a.b"]`.
+    pub path: String,
+    /// The value in the first state.
+    pub before: Option<String>,
+    /// The value in the second.
+    pub after: Option<String>,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
-        match (&self.live, &self.wanted) {
-            (Some(live), Some(wanted)) => write!(f, "{path}: {live} -> {wanted}"),
-            (Some(live), None) => write!(f, "{path}: {live} -> removed"),
-            (None, Some(wanted)) => write!(f, "{path}: {wanted} added"),
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(f, "{path}: {before} -> {after}"),
+            (Some(before), None) => write!(f, "{path}: {before} -> removed"),
+            (None, Some(after)) => write!(f, "{path}: {after} added"),
             (None, None) => f.write_str(path),
         }
     }
 }
 
-/// The fields in which `wanted` differs from `live`, what the server alone writes left out. The values of a
-/// Secret are masked, also where an annotation repeats them.
-pub(crate) fn differences(kind: &GroupKind, live: &Value, wanted: &Value) -> Vec<Difference> {
-    let mut walk = Walk { secret: kind.is("", "Secret"), found: Vec::new() };
-    walk.compare("", Some(&stripped(live)), Some(&stripped(wanted)), 0);
+/// The fields in which two states of an object differ, at most a hundred, what the API server alone writes left out.
+/// The values of a Secret are masked, also where an annotation repeats them.
+pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+    let is_secret = |object: &Value| object.get("kind").and_then(Value::as_str) == Some("Secret");
+    let mut walk = Walk { secret: is_secret(before) || is_secret(after), found: Vec::new() };
+    walk.compare("", Some(&stripped(before)), Some(&stripped(after)), 0);
     walk.found.truncate(FIELDS_MAX);
     walk.found
 }
@@ -58,7 +57,7 @@ fn stripped(object: &Value) -> Value {
         for field in SERVER_FIELDS {
             metadata.remove(*field);
         }
-        // Our own mark of the content changes with it and says no more.
+        // The agent's own mark of the content changes with it and says no more.
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove(CONTENT_ANNOTATION);
         }
@@ -78,25 +77,25 @@ struct Walk {
 }
 
 impl Walk {
-    fn compare(&mut self, path: &str, live: Option<&Value>, wanted: Option<&Value>, depth: usize) {
-        match (live, wanted) {
-            _ if live == wanted => {}
-            (Some(Value::Object(live)), Some(Value::Object(wanted))) if depth < DEPTH_MAX => {
-                let names: std::collections::BTreeSet<_> = live.keys().chain(wanted.keys()).collect();
+    fn compare(&mut self, path: &str, before: Option<&Value>, after: Option<&Value>, depth: usize) {
+        match (before, after) {
+            _ if before == after => {}
+            (Some(Value::Object(before)), Some(Value::Object(after))) if depth < DEPTH_MAX => {
+                let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
                 for name in names {
-                    self.compare(&child(path, name), live.get(name), wanted.get(name), depth + 1);
+                    self.compare(&child(path, name), before.get(name), after.get(name), depth + 1);
                 }
             }
-            (Some(Value::Array(live)), Some(Value::Array(wanted)))
-                if depth < DEPTH_MAX && live.len() == wanted.len() =>
+            (Some(Value::Array(before)), Some(Value::Array(after)))
+                if depth < DEPTH_MAX && before.len() == after.len() =>
             {
-                for (index, (live, wanted)) in live.iter().zip(wanted).enumerate() {
-                    self.compare(&format!("{path}[{index}]"), Some(live), Some(wanted), depth + 1);
+                for (index, (before, after)) in before.iter().zip(after).enumerate() {
+                    self.compare(&format!("{path}[{index}]"), Some(before), Some(after), depth + 1);
                 }
             }
             _ => {
-                let (live, wanted) = (self.show(path, live), self.show(path, wanted));
-                self.found.push(Difference { path: path.to_owned(), live, wanted });
+                let (before, after) = (self.show(path, before), self.show(path, after));
+                self.found.push(Difference { path: path.to_owned(), before, after });
             }
         }
     }
@@ -104,9 +103,7 @@ impl Walk {
     fn show(&self, path: &str, value: Option<&Value>) -> Option<String> {
         let open = [".metadata.labels", ".metadata.name", ".type", ".immutable", ".kind", ".apiVersion"];
         let masked = self.secret && !open.iter().any(|open| path.starts_with(open));
-        value.map(
-            |value| if masked { "\"***\"".to_owned() } else { shorten(value.to_string(), VALUE_BYTES_MAX) },
-        )
+        value.map(|value| if masked { "\"***\"".to_owned() } else { value.to_string() })
     }
 }
 
@@ -120,9 +117,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
-        let found = differences(&GroupKind::new("", kind), live, wanted);
-        found.iter().map(ToString::to_string).collect()
+    fn shown(before: &Value, after: &Value) -> Vec<String> {
+        differences(before, after).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -138,7 +134,7 @@ mod tests {
             "status": {"ready": 0},
         });
         assert_eq!(
-            shown("Thing", &live, &wanted),
+            shown(&live, &wanted),
             [
                 ".metadata.labels[\"a/b\"]: \"1\" -> \"2\"",
                 ".spec.gone: true -> removed",
@@ -147,7 +143,7 @@ mod tests {
                 ".spec.replicas: 5 -> 2",
             ]
         );
-        assert_eq!(shown("Thing", &live, &live), [""; 0]);
+        assert_eq!(shown(&live, &live), [""; 0]);
     }
 
     #[test]
@@ -155,6 +151,7 @@ mod tests {
         let secret = |value: &str| {
             let last = format!("{{\"data\":{{\"password\":\"{value}\"}}}}");
             json!({
+                "kind": "Secret",
                 "metadata": {
                     "labels": {"tier": value.len().to_string()},
                     "annotations": {"kubectl.kubernetes.io/last-applied-configuration": last},
@@ -162,12 +159,12 @@ mod tests {
                 "data": {"password": value},
             })
         };
-        let shown = shown("Secret", &secret("aHVudGVyMg=="), &secret("c2VjcmV0MTIz"));
+        let shown = shown(&secret("aHVudGVyMg=="), &secret("c2VjcmV0MTIz"));
         let all = shown.join("\n");
         assert!(!all.contains("aHVudGVyMg==") && !all.contains("c2VjcmV0MTIz"), "{all}");
         assert!(shown.contains(&".data.password: \"***\" -> \"***\"".to_owned()), "{all}");
         // A whole map that comes or goes is no way out either.
-        let whole = differences(&GroupKind::new("", "Secret"), &json!({}), &secret("aHVudGVyMg=="));
+        let whole = differences(&json!({}), &secret("aHVudGVyMg=="));
         assert!(!format!("{whole:?}").contains("aHVudGVyMg=="));
     }
 }
