@@ -113,6 +113,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// What differs between Git and the clusters, as their agents report it; or, given REV1..REV2, between what two
+    /// revisions render to
+    Diff(DiffArguments),
     /// What an agent would apply: objects as YAML that kubectl reads back. Needs no hub
     Render(RenderArguments),
     /// Checks a fleet repository, as for a pull request. Needs no hub
@@ -153,6 +156,23 @@ pub(crate) struct RenderArguments {
     /// Shows values of Secrets, which are masked otherwise
     #[arg(long)]
     pub(crate) show_secrets: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Only this app; or two revisions, whose objects are compared without any hub: `main~1..main`, or `main..` for
+    /// the files as they lie
+    #[arg(value_name = "APP|REV1..REV2")]
+    pub(crate) what: Option<String>,
+    /// Only this cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Of two revisions: only this app
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// Of two revisions: root of the fleet's repository, or one directory of manifests
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Args)]

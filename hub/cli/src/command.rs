@@ -1,5 +1,6 @@
 //! What each command does: asks the hub, decides how well the fleet is, prints.
 
+mod diff;
 mod follow;
 mod lint;
 mod render;
@@ -101,6 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             printer.print(&Events { time, events: &events }, |screen| show::events(&events, time, screen))?;
             Ok(Verdict::Well)
         }
+        Command::Diff(arguments) => diff::run(&arguments, &options, printer).await,
         Command::Render(arguments) => render::run(&arguments, options.output, printer),
         Command::Lint(arguments) => lint::run(&arguments, options.output, printer),
         Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,
@@ -205,18 +207,23 @@ async fn app(hub: &mut Hub, printer: Printer, name: &str, cluster: Option<&str>)
     let clusters = named(hub.clusters(&[]).await?, cluster)?;
     let mut apps = hub.app(name, cluster).await?;
     if apps.is_empty() {
-        let others = hub.apps(cluster, false).await?;
-        return Err(Failure::NotFound {
-            kind: "app",
-            name: name.to_owned(),
-            nearest: nearest(name, others.iter().map(|app| app.app.as_str())),
-            list: "muster apps",
-        });
+        return Err(unknown_app(hub, name, cluster).await?);
     }
     date(&mut apps, &clusters);
     let time = Timestamp::now();
     printer.print(&Apps { time, apps: &apps }, |screen| show::app(name, &apps, time, screen))?;
     Ok(Verdict::of(apps.iter().all(App::well)))
+}
+
+/// The failure to find an app.
+async fn unknown_app(hub: &mut Hub, name: &str, cluster: Option<&str>) -> Result<Failure, Failure> {
+    let others = hub.apps(cluster, false).await?;
+    Ok(Failure::NotFound {
+        kind: "app",
+        name: name.to_owned(),
+        nearest: nearest(name, others.iter().map(|app| app.app.as_str())),
+        list: "muster apps",
+    })
 }
 
 async fn token(hub: &mut Hub, printer: Printer, command: TokenCommand) -> Result<Verdict, Failure> {

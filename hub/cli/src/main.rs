@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! args -> config -> connect -> hub (questions) -> model -> fleet (what is wrong) -> show -> text -> output
-//! args -> source -> repository -> render, lint -> text -> output
+//! args -> source -> repository -> render, lint, diff -> text -> output
 //! ```
 //! The first line asks the hub; the second needs none, it reads a repository. Everything from `model` to
-//! `text`, and `render` and `lint`, is pure but for reading; `command` joins the two ends.
+//! `text`, and `render`, `lint` and `diff`, is pure but for reading; `command` joins the two ends.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod connect;
 mod definitions;
+mod diff;
 mod failure;
 mod fleet;
 mod hub;

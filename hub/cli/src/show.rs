@@ -3,6 +3,7 @@
 mod app;
 mod apps;
 mod clusters;
+mod diff;
 mod events;
 mod status;
 mod tokens;
@@ -11,6 +12,7 @@ mod watch;
 pub(crate) use app::app;
 pub(crate) use apps::apps;
 pub(crate) use clusters::clusters;
+pub(crate) use diff::{between, reported};
 pub(crate) use events::events;
 pub(crate) use status::status;
 pub(crate) use tokens::{created, tokens};

@@ -2,6 +2,7 @@
 //! real (kube-apiserver, controller-manager, etcd) or simulated.
 
 mod demo;
+mod diff;
 mod exercise;
 mod faults;
 mod manifests;

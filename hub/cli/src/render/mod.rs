@@ -17,7 +17,7 @@ use muster_render::{Object, RenderError, Source, applied, order};
 use muster_spec::{App, Cluster, Kind, Located, SpecError};
 use serde_json::{Value, json};
 
-pub(crate) use print::{list, names, table, yaml};
+pub(crate) use print::{list, name, names, table, yaml};
 pub(crate) use renderer::{Rendered, Renderer};
 pub(crate) use scope::Scopes;
 pub(crate) use tenancy::refusals;

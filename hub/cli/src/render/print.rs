@@ -122,7 +122,7 @@ fn field<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// `Kind.group/namespace/name`, as an agent's statuses name objects.
-fn name(object: &Value) -> String {
+pub(crate) fn name(object: &Value) -> String {
     let group = field(object, "/apiVersion").split_once('/').map(|(group, _)| format!(".{group}"));
     let namespace = match field(object, "/metadata/namespace") {
         "" => String::new(),
