@@ -1,6 +1,10 @@
 //! What can be asked of the program `muster-hub`?
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
@@ -10,9 +14,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     address::Address,
+    backup,
     config::{LogFormat, RunFlags, Settings},
     identity::OperatorName,
     init::{self, NewHub},
+    record::Loaded,
     server,
 };
 
@@ -49,6 +55,26 @@ enum Command {
     },
     /// Run the hub.
     Run(RunFlags),
+    /// Write all that the hub keeps to a file, while it runs or not. Keep its CA and config.yaml as well.
+    Backup {
+        /// Directory of the hub.
+        #[arg(long, env = "MUSTER_HUB_DIR")]
+        dir: PathBuf,
+        /// File to write; only its owner may read it.
+        file: PathBuf,
+    },
+    /// Put back what `backup` wrote. The hub must not run. Enrolment tokens are refused from then on, since
+    /// they may have been used after the backup; certificates stay good.
+    Restore {
+        /// Directory of the hub.
+        #[arg(long, env = "MUSTER_HUB_DIR")]
+        dir: PathBuf,
+        /// Also when the store has something in it: that is put aside (in etcd: removed).
+        #[arg(long)]
+        replace: bool,
+        /// File that `backup` wrote.
+        file: PathBuf,
+    },
 }
 
 /// Does what is asked.
@@ -57,6 +83,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init { dir, addresses, permit_domains } => init(&dir, addresses, permit_domains),
         Command::Operator { dir, name } => operator(&dir, &name),
         Command::Run(flags) => serve(flags),
+        Command::Backup { dir, file } => backup(dir, &file),
+        Command::Restore { dir, replace, file } => restore(dir, replace, &file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,11 +101,7 @@ fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes()); // nobody listens
 }
 
-fn init(
-    directory: &std::path::Path,
-    addresses: Vec<Address>,
-    permit_domains: Vec<String>,
-) -> Result<(), Failure> {
+fn init(directory: &Path, addresses: Vec<Address>, permit_domains: Vec<String>) -> Result<(), Failure> {
     let new = NewHub { addresses, permit_domains };
     let made = init::init(directory, &new, Timestamp::now())?;
     say(&format!(
@@ -93,9 +117,37 @@ fn init(
     Ok(())
 }
 
-fn operator(directory: &std::path::Path, name: &OperatorName) -> Result<(), Failure> {
+fn operator(directory: &Path, name: &OperatorName) -> Result<(), Failure> {
     say(&init::operator(directory, name, Timestamp::now())?);
     Ok(())
+}
+
+fn backup(dir: PathBuf, file: &Path) -> Result<(), Failure> {
+    let settings = Settings::read(RunFlags { dir, ..RunFlags::default() })?;
+    let loaded = backup::backup(&settings, file)?;
+    say(&format!("{} has {}\n", file.display(), contents(&loaded)));
+    Ok(())
+}
+
+fn restore(dir: PathBuf, replace: bool, file: &Path) -> Result<(), Failure> {
+    let settings = Settings::read(RunFlags { dir, ..RunFlags::default() })?;
+    let loaded = backup::restore(&settings, file, replace)?;
+    say(&format!(
+        "The store has {}\nEnrolment tokens are refused from now on; make new ones with `muster token create`.\n",
+        contents(&loaded)
+    ));
+    Ok(())
+}
+
+fn contents(loaded: &Loaded) -> String {
+    format!(
+        "{} enrolments, {} clusters, {} apps, {} events and {} tokens.",
+        loaded.enrolments.len(),
+        loaded.clusters.len(),
+        loaded.apps.len(),
+        loaded.events.len(),
+        loaded.tokens.len(),
+    )
 }
 
 fn serve(flags: RunFlags) -> Result<(), Failure> {

@@ -7,6 +7,11 @@
 //! ```
 //! Visible = acknowledged = kept: the fleet stays locked until the store has the batch, so nobody reads,
 //! and no agent is told, what a crash could take back. Many acts share one write.
+//!
+//! Where hubs share a store, what the others do comes through the same queue, and an act that they were
+//! faster than is refused: nobody is told that it was done, the fleet is put right from the store, and the
+//! streams it was about are ended, to begin again from what is there. A hub that was not heard of for too
+//! long takes all of its state from the store anew.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -15,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, Now},
-    fleet::{Ended, State, StreamId, Touched},
-    record::Change,
-    store::{Store, StoreError},
+    fleet::{self, Ended, Rules, State, StreamId, Touched},
+    record::{Change, Key, Loaded, News, Record},
+    store::{Incoming, Store, StoreError, Transaction},
     streams::Streams,
     tokens::Table,
     watch::Watchers,
@@ -39,6 +44,24 @@ pub(crate) struct Fleet {
     pub(crate) tokens: Table,
 }
 
+impl Fleet {
+    /// The fleet as a store gave it back.
+    pub(crate) fn restore(mut loaded: Loaded, fingerprint: String, rules: Rules, now: Now) -> Self {
+        let tokens = Table::restore(std::mem::take(&mut loaded.tokens), fingerprint);
+        Self { state: State::restore(loaded, rules, now), tokens }
+    }
+
+    /// Takes in what another hub did.
+    fn learn(&mut self, news: News, now: Now) -> fleet::Changes {
+        match &news {
+            News::Changed(Change::Put(Record::Token(token))) => self.tokens.learn(token.clone()),
+            News::Changed(Change::Delete(Key::Token(id))) => self.tokens.forget(id),
+            _ => {}
+        }
+        self.state.learn(news, now)
+    }
+}
+
 /// What an act leads to.
 #[derive(Default)]
 pub(crate) struct Effects {
@@ -50,12 +73,16 @@ pub(crate) struct Effects {
     pub(crate) ended: Vec<(StreamId, Ended)>,
     /// What else to do once it is kept; it must not block.
     pub(crate) then: Option<Box<dyn FnOnce() + Send>>,
+    /// Only to be kept while this hub leads.
+    pub(crate) as_leader: bool,
 }
 
 type Act = Box<dyn FnOnce(&mut Fleet, Now) -> Effects + Send>;
 
 enum Message {
     Act(Act),
+    /// From the other hubs.
+    Incoming(Incoming),
     Stop,
 }
 
@@ -103,6 +130,11 @@ impl Committer {
         tokio::time::timeout(patience, asked).await.unwrap_or(Err(NotKept))
     }
 
+    /// Hands in what other hubs did; false when the thread has ended.
+    pub(crate) async fn take_in(&self, incoming: Incoming) -> bool {
+        self.queue.send(Message::Incoming(incoming)).await.is_ok()
+    }
+
     /// Does all that was handed in before, then ends the thread.
     pub(crate) async fn stop(&self) {
         let _ = self.queue.send(Message::Stop).await; // it has ended already
@@ -115,6 +147,10 @@ pub(crate) struct Writer {
     pub(crate) store: Box<dyn Store>,
     /// What they change.
     pub(crate) fleet: Arc<RwLock<Fleet>>,
+    /// What of the hub's settings matters to the fleet.
+    pub(crate) rules: Rules,
+    /// Of the hub's CA.
+    pub(crate) fingerprint: String,
     /// What time it is.
     pub(crate) clock: Clock,
     /// Who is told.
@@ -144,58 +180,179 @@ impl Writer {
             if queue.blocking_recv_many(&mut batch, BATCH_MAX) == 0 {
                 return Ok(());
             }
-            if self.commit(batch.drain(..))? {
+            let mut acts = Vec::new();
+            let mut stop = false;
+            for message in batch.drain(..) {
+                match message {
+                    Message::Act(act) => acts.push(act),
+                    Message::Incoming(incoming) => {
+                        self.commit(std::mem::take(&mut acts))?;
+                        self.take_in(incoming)?;
+                    }
+                    Message::Stop => stop = true,
+                }
+            }
+            self.commit(acts)?;
+            if stop {
                 return Ok(());
             }
         }
     }
 
-    /// Does a batch; true when it held a [`Message::Stop`].
-    fn commit(&mut self, batch: impl Iterator<Item = Message>) -> Result<bool, StoreError> {
+    /// Does acts that share a write.
+    fn commit(&mut self, acts: Vec<Act>) -> Result<(), StoreError> {
+        if acts.is_empty() {
+            return Ok(());
+        }
         let fleet = Arc::clone(&self.fleet);
         let mut locked = fleet.blocking_write();
-        let mut all = Effects::default();
-        let mut answers = Vec::new();
-        let mut stop = false;
-        for message in batch {
-            let Message::Act(act) = message else {
-                stop = true;
-                continue;
-            };
-            let effects = act(&mut locked, self.clock.now());
-            all.records.extend(effects.records);
-            all.touched.extend(effects.touched);
-            all.ended.extend(effects.ended);
+        let mut transactions = Vec::new();
+        // Each with the number of its transaction, where it has one.
+        let mut done = Vec::with_capacity(acts.len());
+        for act in acts {
+            let mut effects = act(&mut locked, self.clock.now());
+            let number = (!effects.records.is_empty()).then_some(transactions.len());
+            if number.is_some() {
+                let (changes, as_leader) = (std::mem::take(&mut effects.records), effects.as_leader);
+                transactions.push(Transaction { changes, as_leader });
+            }
+            done.push((number, effects));
+        }
+        let written = if transactions.is_empty() { Ok(Vec::new()) } else { self.store.append(&transactions) };
+        drop(locked);
+        let refused = match written {
+            Ok(refused) => refused,
+            Err(error) => match self.insist(&transactions, error)? {
+                Some(refused) => refused,
+                None => return Ok(()), // nothing of it counts: who asked gets no answer
+            },
+        };
+        if !refused.is_empty() {
+            let about: Vec<&Transaction> =
+                refused.iter().filter_map(|number| transactions.get(*number)).collect();
+            self.put_right(&about)?;
+        }
+        let kept =
+            done.into_iter().filter(|(number, _)| number.is_none_or(|number| !refused.contains(&number)));
+        let (mut touched, mut ended, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, effects) in kept {
+            touched.extend(effects.touched);
+            ended.extend(effects.ended);
             answers.extend(effects.then);
         }
-        let written = if all.records.is_empty() { Ok(()) } else { self.store.append(&all.records) };
-        drop(locked);
-        if let Err(error) = written {
-            self.insist(&all.records, &error)?;
-        }
-        self.watchers.touch(&all.touched);
-        self.streams.end(&all.ended);
+        self.tell(&touched, &ended);
         for answer in answers {
             answer();
         }
-        Ok(stop)
+        Ok(())
     }
 
-    /// Tries a write that failed again until it succeeds. Readers go on; nothing is acknowledged.
-    fn insist(&mut self, records: &[Change], error: &StoreError) -> Result<(), StoreError> {
+    fn tell(&self, touched: &[Touched], ended: &[(StreamId, Ended)]) {
+        self.watchers.touch(touched);
+        self.streams.end(ended);
+    }
+
+    /// Tries a write that failed again until it succeeds. Readers go on; nothing is acknowledged. `None` when
+    /// the hub had to start anew instead.
+    fn insist(
+        &mut self,
+        transactions: &[Transaction],
+        error: StoreError,
+    ) -> Result<Option<Vec<usize>>, StoreError> {
         tracing::error!(%error, "cannot write the store: nothing is acknowledged until it can be written again");
         self.writable.send_replace(false);
-        loop {
+        let mut left = matches!(error, StoreError::Left);
+        let refused = loop {
             let last = self.give_up.is_cancelled();
-            match self.store.append(records) {
-                Ok(()) => break,
-                Err(error) if last => return Err(error),
-                Err(error) => tracing::debug!(%error, "the store still cannot be written"),
+            if left {
+                self.start_anew()?;
+                break None;
             }
-            thread::sleep(RETRY);
-        }
+            match self.store.append(transactions) {
+                Ok(refused) => break Some(refused),
+                Err(error) if last => return Err(error),
+                Err(error) => {
+                    left = matches!(error, StoreError::Left);
+                    tracing::debug!(%error, "the store still cannot be written");
+                }
+            }
+            if !left {
+                thread::sleep(RETRY);
+            }
+        };
         tracing::info!("the store can be written again");
         self.writable.send_replace(true);
+        Ok(refused)
+    }
+
+    /// Takes in what other hubs did.
+    fn take_in(&mut self, incoming: Incoming) -> Result<(), StoreError> {
+        match self.store.accept(incoming) {
+            Ok(news) => self.learn(news, &[]),
+            Err(error) => {
+                tracing::warn!(%error, "taking all state from the store anew");
+                self.writable.send_replace(false);
+                self.start_anew()?;
+                self.writable.send_replace(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the fleet back to what the store has, after acts were refused.
+    fn put_right(&mut self, refused: &[&Transaction]) -> Result<(), StoreError> {
+        tracing::info!(acts = refused.len(), "another hub was faster: taking over what it wrote");
+        match self.store.look_again(refused) {
+            Ok(news) => self.learn(news, refused),
+            Err(error) => {
+                tracing::warn!(%error, "taking all state from the store anew");
+                self.start_anew()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in news, and ends the streams that these transactions were about.
+    fn learn(&mut self, news: Vec<News>, refused: &[&Transaction]) {
+        let now = self.clock.now();
+        let (mut touched, mut ended) = (Vec::new(), Vec::new());
+        let fleet = Arc::clone(&self.fleet);
+        let mut locked = fleet.blocking_write();
+        let clusters =
+            refused.iter().flat_map(|transaction| &transaction.changes).filter_map(Change::cluster);
+        for cluster in clusters {
+            let changes = locked.state.release(cluster, now);
+            touched.extend(changes.touched);
+            ended.extend(changes.ended);
+        }
+        for news in news {
+            let changes = locked.learn(news, now);
+            touched.extend(changes.touched);
+            ended.extend(changes.ended);
+        }
+        drop(locked);
+        self.tell(&touched, &ended);
+    }
+
+    /// Takes all state from the store, as at a start. All streams are ended: their agents come back and
+    /// settle by digests who has what.
+    fn start_anew(&mut self) -> Result<(), StoreError> {
+        let loaded = loop {
+            match self.store.load() {
+                Ok(loaded) => break loaded,
+                Err(error) if self.give_up.is_cancelled() => return Err(error),
+                Err(error) => tracing::warn!(%error, "the store still cannot be read"),
+            }
+            thread::sleep(RETRY);
+        };
+        let new = Fleet::restore(loaded, self.fingerprint.clone(), self.rules, self.clock.now());
+        let fleet = Arc::clone(&self.fleet);
+        let old = std::mem::replace(&mut *fleet.blocking_write(), new);
+        // Names that are gone now are shown as gone.
+        let mut touched = old.state.everything();
+        touched.extend(fleet.blocking_read().state.everything());
+        self.watchers.touch(&touched);
+        self.streams.end_all(Ended::Outrun);
         Ok(())
     }
 }

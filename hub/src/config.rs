@@ -3,6 +3,8 @@
 //! Flags win over the environment (`MUSTER_HUB_*`), which wins over `config.yaml` in the hub's directory.
 //! All that is wrong is told at once. No setting names a cluster or a kubeconfig: agents call the hub.
 
+mod store;
+
 use std::{
     fmt, fs, io,
     net::SocketAddr,
@@ -13,6 +15,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
+use self::store::StoreFile;
+pub use self::store::{Etcd, StoreSettings};
 use crate::{address::Address, authority::CLUSTER_LIFETIME_RANGE};
 
 /// Name of the file in the hub's directory.
@@ -61,6 +65,7 @@ struct File {
     heartbeat: Option<String>,
     log_format: Option<String>,
     log: Option<String>,
+    store: StoreFile,
 }
 
 /// How the log is written.
@@ -90,6 +95,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log: String,
+    /// Where the hub keeps what it knows.
+    pub store: StoreSettings,
 }
 
 /// Everything that is wrong with the settings.
@@ -173,12 +180,24 @@ impl Settings {
                 "{path}: addresses: name at least one HOST:PORT under which the hub is reached"
             ));
         }
-        match (listen, certificate_lifetime, heartbeat, log_format) {
-            (Some(listen), Some(certificate_lifetime), Some(heartbeat), Some(log_format))
+        let directory = flags.dir;
+        let store = file.store.settings(&directory).map_err(|wrong| {
+            problems.extend(wrong.into_iter().map(|problem| format!("{path}: {problem}")));
+        });
+        match (listen, certificate_lifetime, heartbeat, log_format, store) {
+            (Some(listen), Some(certificate_lifetime), Some(heartbeat), Some(log_format), Ok(store))
                 if problems.is_empty() =>
             {
-                let directory = flags.dir;
-                Ok(Self { directory, listen, addresses, certificate_lifetime, heartbeat, log_format, log })
+                Ok(Self {
+                    directory,
+                    listen,
+                    addresses,
+                    certificate_lifetime,
+                    heartbeat,
+                    log_format,
+                    log,
+                    store,
+                })
             }
             _ => Err(ConfigError(problems)),
         }

@@ -14,6 +14,7 @@ mod access;
 pub mod address;
 pub mod arguments;
 pub mod authority;
+pub mod backup;
 pub mod clock;
 mod commit;
 pub mod config;

@@ -3,16 +3,32 @@
 //! A [`Change`] is one entry of what is written before anything is acknowledged; [`Loaded`] is what a
 //! store gives back at start.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName};
 use muster_wire::v1;
 
-use crate::tokens::{Token, TokenId};
+use crate::{
+    fleet::StreamId,
+    tokens::{Token, TokenId},
+};
 
 /// First 16 bytes of the SHA-256 of an encoded `AppStatus`, as the agent computed it.
 pub type Digest = [u8; 16];
+
+/// One run of one hub among those that share a store; 0 where a hub has its store for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(pub u64);
+
+/// Who hears a cluster's agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The hub.
+    pub replica: ReplicaId,
+    /// The agent's stream to it.
+    pub stream: StreamId,
+}
 
 /// The last certificate a cluster was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +50,8 @@ pub struct ClusterRecord {
     pub cluster: ClusterName,
     /// Last time anything was heard, when this was written.
     pub last_seen: Timestamp,
-    /// Whether a stream was open then, so that a restart of the hub is not taken for one of the agent.
-    pub connected: bool,
+    /// Who heard its agent then, so that a restart of the hub is not taken for one of the agent.
+    pub holder: Option<Holder>,
     /// What its agent said of it, if it has.
     pub status: Option<Arc<v1::ClusterStatus>>,
 }
@@ -95,8 +111,35 @@ pub enum Key {
 pub enum Change {
     /// Keep this in place of what had the same key.
     Put(Record),
+    /// Keep this, whoever held the cluster before: its agent has just come to this hub. From then on what
+    /// another hub still writes of the cluster is refused.
+    Claim(ClusterRecord),
     /// Forget this.
     Delete(Key),
+}
+
+impl Change {
+    /// The cluster whose status it is about.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterName> {
+        match self {
+            Self::Put(Record::Cluster(cluster)) | Self::Claim(cluster) => Some(&cluster.cluster),
+            Self::Put(Record::App(app)) => Some(&app.cluster),
+            Self::Delete(Key::App(cluster, _)) => Some(cluster),
+            _ => None,
+        }
+    }
+}
+
+/// What another hub that shares the store has done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// It wrote this.
+    Changed(Change),
+    /// It is there.
+    Joined(ReplicaId),
+    /// It is gone, and so are the streams it held.
+    Left(ReplicaId),
 }
 
 /// All a store could read.
@@ -112,6 +155,12 @@ pub struct Loaded {
     pub apps: Vec<AppRecord>,
     /// The history, by number.
     pub events: Vec<EventRecord>,
+    /// This hub among those that share the store.
+    pub replica: ReplicaId,
+    /// Tells the events of this hub from those that others number at the same time; `None` where it is alone.
+    pub slot: Option<u8>,
+    /// The others that are there.
+    pub others: BTreeSet<ReplicaId>,
     /// What was found damaged and what was done about it, each a full sentence.
     pub problems: Vec<String>,
 }

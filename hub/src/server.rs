@@ -11,6 +11,7 @@ use muster_wire::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::{RwLock, mpsc, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
@@ -33,16 +34,15 @@ use crate::{
     authority::AuthorityError,
     clock::Clock,
     commit::{Committer, Effects, Fleet, Writer},
-    config::Settings,
-    fleet::{Input, Rules, State},
-    init::{self, InitError, STORE},
+    config::{Settings, StoreSettings},
+    fleet::{Input, Rules},
+    init::{self, InitError},
     listener,
     record::{Change, Key, Loaded},
     service::{Hub, Serve},
-    store::{LocalStore, Store, StoreError},
+    store::{EtcdStore, Incoming, LocalStore, Store, StoreError},
     streams::Streams,
     tls::{self, ServerCertificate},
-    tokens::Table,
     watch::Watchers,
 };
 
@@ -77,6 +77,9 @@ pub enum ServeError {
     /// Its store is not in order.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What it is to reach etcd with is not in order.
+    #[error("the settings of etcd are not valid: {0}")]
+    Settings(String),
     /// It cannot listen.
     #[error("cannot listen on {address}: {error}; choose another address with --listen")]
     Listen {
@@ -106,8 +109,12 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let hosts = settings.addresses.iter().map(|address| address.host.clone()).collect();
     let certificate = ServerCertificate::new(&authority, hosts, clock.now().wall)?;
     let tls = TlsAcceptor::from(tls::server_config(&authority, Arc::clone(&certificate))?);
-    let (store, loaded) = open_store(&settings).await?;
-    let fleet = restore(loaded, &settings, authority.fingerprint(), clock);
+    let (mut store, loaded) = open_store(&settings).await?;
+    let incoming = store.incoming();
+    let leader = store.leader();
+    let (rules, fingerprint) = (Rules { heartbeat: settings.heartbeat }, authority.fingerprint());
+    let fleet = Fleet::restore(loaded, fingerprint.clone(), rules, clock.now());
+    let fleet = Arc::new(RwLock::new(fleet));
     // Only now, so that a port that is open means a hub that answers.
     let bind = |error| ServeError::Listen { address: settings.listen, error };
     let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
@@ -119,6 +126,8 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let writer = Writer {
         store,
         fleet: Arc::clone(&fleet),
+        rules,
+        fingerprint,
         clock,
         watchers: Arc::clone(&watchers),
         streams: Arc::clone(&streams),
@@ -135,6 +144,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         clock,
         heartbeat: settings.heartbeat,
         certificate_lifetime: settings.certificate_lifetime,
+        leader,
         stopping: stop.clone(),
         tasks: TaskTracker::new(),
     });
@@ -142,7 +152,10 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let (reporter, health) = tonic_health::server::health_reporter();
     let mut companions = JoinSet::new();
     companions.spawn(keep_time(Arc::clone(&hub), certificate));
-    companions.spawn(tell_health(reporter, store_state, stop.clone()));
+    if let Some(incoming) = incoming {
+        companions.spawn(take_in(incoming, committer.clone()));
+    }
+    companions.spawn(tell_health(reporter, store_state, hub.leader.clone(), stop.clone()));
     let (ready, connections) = mpsc::channel(READY_MAX);
     let accepting = tokio::spawn(listener::accept(listener, tls, ready, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -195,11 +208,16 @@ async fn end(
 }
 
 async fn open_store(settings: &Settings) -> Result<(Box<dyn Store>, Loaded), ServeError> {
-    let directory = settings.directory.join(STORE);
+    let (place, runtime) = (settings.store.clone(), Handle::current());
     let opened = tokio::task::spawn_blocking(move || {
-        let mut store = LocalStore::open(&directory)?;
+        let mut store: Box<dyn Store> = match place {
+            StoreSettings::Directory(directory) => Box::new(LocalStore::open(&directory)?),
+            StoreSettings::Etcd(etcd) => {
+                Box::new(EtcdStore::new(etcd.settings().map_err(ServeError::Settings)?, runtime))
+            }
+        };
         let loaded = store.load()?;
-        Ok::<(Box<dyn Store>, Loaded), StoreError>((Box::new(store), loaded))
+        Ok::<_, ServeError>((store, loaded))
     });
     let (store, loaded) = opened.await.map_err(|error| ServeError::Thread(io::Error::other(error)))??;
     for problem in &loaded.problems {
@@ -210,15 +228,19 @@ async fn open_store(settings: &Settings) -> Result<(Box<dyn Store>, Loaded), Ser
         apps = loaded.apps.len(),
         events = loaded.events.len(),
         tokens = loaded.tokens.len(),
+        other_hubs = loaded.others.len(),
         "store opened"
     );
     Ok((store, loaded))
 }
 
-fn restore(mut loaded: Loaded, settings: &Settings, fingerprint: String, clock: Clock) -> Arc<RwLock<Fleet>> {
-    let tokens = Table::restore(std::mem::take(&mut loaded.tokens), fingerprint);
-    let rules = Rules { heartbeat: settings.heartbeat };
-    Arc::new(RwLock::new(Fleet { state: State::restore(loaded, rules, clock.now()), tokens }))
+/// Brings what other hubs did to the store's thread.
+async fn take_in(mut incoming: mpsc::Receiver<Incoming>, committer: Committer) {
+    while let Some(incoming) = incoming.recv().await {
+        if !committer.take_in(incoming).await {
+            return;
+        }
+    }
 }
 
 fn http2() -> Server {
@@ -265,11 +287,15 @@ async fn keep_time(hub: Arc<Hub>, certificate: Arc<ServerCertificate>) {
             Ok(true) => tracing::info!("made a new server certificate"),
             Err(error) => tracing::error!(%error, "cannot make a new server certificate"),
         }
-        let ticked = hub.committer.hand_in(|fleet, now| {
-            let changes = fleet.state.apply(Input::Tick, now);
+        let leads = *hub.leader.borrow();
+        let ticked = hub.committer.hand_in(move |fleet, now| {
+            let changes = fleet.state.apply(Input::Tick { leads }, now);
             let mut records = changes.records;
-            records.extend(fleet.tokens.purge(now.wall).into_iter().map(|id| Change::Delete(Key::Token(id))));
-            Effects { records, touched: changes.touched, ended: changes.ended, then: None }
+            if leads {
+                let ended = fleet.tokens.purge(now.wall);
+                records.extend(ended.into_iter().map(|id| Change::Delete(Key::Token(id))));
+            }
+            Effects { records, touched: changes.touched, ended: changes.ended, ..Effects::default() }
         });
         if ticked.await.is_err() {
             return;
@@ -277,11 +303,20 @@ async fn keep_time(hub: Arc<Hub>, certificate: Arc<ServerCertificate>) {
     }
 }
 
+/// Name under which gRPC health says whether this hub leads those that share its store.
+const LEADER_SERVICE: &str = "leader";
+
 /// Says by gRPC health whether calls are worth while: not when the store cannot be written or the hub stops.
-async fn tell_health(reporter: HealthReporter, mut writable: watch::Receiver<bool>, stop: CancellationToken) {
+async fn tell_health(
+    reporter: HealthReporter,
+    mut writable: watch::Receiver<bool>,
+    mut leader: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    let status = |good| if good { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let mut led = true;
     loop {
         let good = *writable.borrow_and_update() && !stop.is_cancelled();
-        let status = if good { ServingStatus::Serving } else { ServingStatus::NotServing };
         let services = [
             "",
             "muster.v1.AgentService",
@@ -290,10 +325,13 @@ async fn tell_health(reporter: HealthReporter, mut writable: watch::Receiver<boo
             "muster.v1.TokenService",
         ];
         for service in services {
-            reporter.set_service_status(service, status).await;
+            reporter.set_service_status(service, status(good)).await;
         }
+        let leads = *leader.borrow_and_update();
+        reporter.set_service_status(LEADER_SERVICE, status(leads)).await;
         tokio::select! {
             changed = writable.changed() => if changed.is_err() { return },
+            changed = leader.changed(), if led => led = changed.is_ok(),
             () = stop.cancelled(), if !stop.is_cancelled() => {}
         }
     }

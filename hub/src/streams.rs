@@ -33,6 +33,13 @@ impl Streams {
         self.lock().remove(&stream);
     }
 
+    /// Ends all that are open.
+    pub(crate) fn end_all(&self, why: Ended) {
+        for (_, sender) in self.lock().drain() {
+            let _ = sender.send(why); // it has just ended by itself
+        }
+    }
+
     /// Ends these.
     pub(crate) fn end(&self, ended: &[(StreamId, Ended)]) {
         if ended.is_empty() {

@@ -287,6 +287,16 @@ impl Table {
         gone
     }
 
+    /// Takes in a token as another hub keeps it.
+    pub fn learn(&mut self, token: Token) {
+        self.tokens.insert(token.id.clone(), token);
+    }
+
+    /// Takes in that another hub forgot a token.
+    pub fn forget(&mut self, id: &TokenId) {
+        self.tokens.remove(id);
+    }
+
     /// All tokens, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Token> {
         self.tokens.values()

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a program that prints tables")]
 
 mod agent;
+mod hub;
 mod render;
 mod sample;
 mod the_loop;
@@ -31,6 +32,9 @@ struct Arguments {
     /// How many objects the large app has
     #[arg(long, default_value_t = 1000)]
     objects: usize,
+    /// How many agents are connected to the hub
+    #[arg(long, default_value_t = 1000)]
+    agents: usize,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -39,6 +43,8 @@ enum What {
     Loop,
     /// One agent on one API server: first apply, resync, drift, requests, memory; Flux's benchmark
     Agent,
+    /// The hub under many agents: durable updates, memory, report to watch, restart
+    Hub,
     /// Kustomizations rendered by us and by `kubectl kustomize`
     Render,
 }
@@ -49,6 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match arguments.what {
         What::Loop => the_loop::run(&arguments).await,
         What::Agent => agent::run(&arguments).await,
+        What::Hub => hub::run(&arguments).await,
         What::Render => render::run(),
     }
 }

@@ -165,7 +165,7 @@ async fn well(fleet: &Fleet, apps: usize) -> Result<()> {
 }
 
 /// Resident bytes, once they have settled.
-async fn settled(resident: impl Fn() -> Option<u64>) -> f64 {
+pub(super) async fn settled(resident: impl Fn() -> Option<u64>) -> f64 {
     let mut last = resident().unwrap_or_default() as f64;
     let mut since = Instant::now();
     while since.elapsed() < SETTLED {

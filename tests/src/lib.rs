@@ -3,6 +3,7 @@
 //! ```text
 //!   a test ── kubernetes::Cluster ── etcd, kube-apiserver, kube-controller-manager [, kube-scheduler]
 //!     │                        └──── kubelet: a thread that makes Pods Running and Ready
+//!     ├────── etcd::Etcd ────────── etcd of several members, with TLS
 //!     ├────── git::Server ────────── git http-backend, behind faults, credentials and TLS
 //!     └────── process::Program ───── muster-agent, muster-hub, muster, or any command
 //! ```
@@ -15,6 +16,7 @@
 #![allow(clippy::panic)]
 
 pub mod certificates;
+pub mod etcd;
 pub mod fleet;
 pub mod git;
 pub mod kubernetes;

@@ -21,14 +21,14 @@ impl Store for FakeStore {
         Ok(Loaded::default())
     }
 
-    fn append(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn append(&mut self, transactions: &[Transaction]) -> Result<Vec<usize>, StoreError> {
         let mut disk = self.0.lock().unwrap();
         if disk.failures > 0 {
             disk.failures -= 1;
             return Err(StoreError::Disk { directory: "/store".into(), reason: "full".into() });
         }
-        disk.batches.push(changes.to_vec());
-        Ok(())
+        disk.batches.push(transactions.iter().flat_map(|transaction| transaction.changes.clone()).collect());
+        Ok(Vec::new())
     }
 }
 
@@ -52,6 +52,8 @@ fn fixture(failures: usize) -> Fixture {
     let writer = Writer {
         store: Box::new(store),
         fleet: Arc::new(RwLock::new(Fleet { state, tokens: Table::default() })),
+        rules,
+        fingerprint: String::new(),
         clock,
         watchers: Arc::default(),
         streams: Arc::default(),

@@ -19,6 +19,8 @@ pub(super) struct History {
     events: BTreeMap<u64, Arc<v1::Event>>,
     clusters: BTreeMap<ClusterName, Numbers>,
     next: u64,
+    /// The last eight bits of all numbers given here; `None` where one hub alone gives numbers.
+    slot: Option<u8>,
 }
 
 /// The events of one cluster.
@@ -29,9 +31,11 @@ struct Numbers {
 }
 
 impl History {
-    /// The events a store gave back, in any order.
-    pub(super) fn restore(events: Vec<EventRecord>) -> Self {
-        let mut history = Self::default();
+    /// The events a store gave back, in any order. Hubs that share a store have a slot each, so that no
+    /// two give the same number; numbers go on from the highest that is known, so they keep the order in
+    /// which one hub learned of another's events.
+    pub(super) fn restore(events: Vec<EventRecord>, slot: Option<u8>) -> Self {
+        let mut history = Self { slot, ..Self::default() };
         let ordered: BTreeMap<u64, Arc<v1::Event>> =
             events.into_iter().map(|record| (record.number, record.event)).collect();
         for (number, event) in ordered {
@@ -47,7 +51,25 @@ impl History {
         numbers.numbers.insert(number);
         numbers.ids.insert(event.id.clone());
         self.events.insert(number, event);
-        self.next = self.next.max(number + 1);
+        self.next = self.next.max(number.saturating_add(1));
+    }
+
+    /// The number of the next event.
+    fn number(&self) -> u64 {
+        match self.slot {
+            None => self.next,
+            Some(slot) => (self.next | 0xff).saturating_add(1) | u64::from(slot),
+        }
+    }
+
+    /// Takes in an event another hub numbered; `None` when it is known.
+    pub(super) fn learn(&mut self, record: EventRecord) -> Option<Arc<v1::Event>> {
+        let cluster = record.event.cluster.parse().ok()?;
+        if self.events.contains_key(&record.number) {
+            return None;
+        }
+        self.insert(&cluster, record.number, Arc::clone(&record.event));
+        Some(record.event)
     }
 
     /// Adds an event of this cluster; `None` when it has it already. The changes are what to keep.
@@ -60,7 +82,7 @@ impl History {
             return None;
         }
         event.cluster = cluster.to_string();
-        let (number, event) = (self.next, Arc::new(event));
+        let (number, event) = (self.number(), Arc::new(event));
         self.insert(cluster, number, Arc::clone(&event));
         let mut changes = vec![Change::Put(Record::Event(EventRecord { number, event: Arc::clone(&event) }))];
         let numbers = self.clusters.get(cluster).map(|numbers| &numbers.numbers);
@@ -74,7 +96,7 @@ impl History {
         Some((event, changes))
     }
 
-    fn forget(&mut self, number: u64) {
+    pub(super) fn forget(&mut self, number: u64) {
         let Some(event) = self.events.remove(&number) else { return };
         if let Some(numbers) = self.clusters.get_mut(event.cluster.as_str()) {
             numbers.numbers.remove(&number);
@@ -153,9 +175,27 @@ mod tests {
         assert_eq!(history.events.len(), EVENTS_MAX);
         assert_eq!(history.events, kept);
         let records = kept.into_iter().map(|(number, event)| EventRecord { number, event }).collect();
-        let mut restored = History::restore(records);
+        let mut restored = History::restore(records, None);
         assert_eq!(ids(&restored, None), ids(&history, None));
         assert!(restored.push(&cluster("c0"), event(EVENTS_MAX)).is_none(), "still known after a restart");
         assert_eq!(restored.next, history.next);
+    }
+
+    #[test]
+    fn hubs_that_share_a_store_never_give_the_same_number() {
+        let mut hubs = [0, 1, 255].map(|slot| History::restore(Vec::new(), Some(slot)));
+        let mut given = BTreeSet::new();
+        for round in 0..30_usize {
+            let (event, changes) = hubs[round % 3].push(&cluster("a"), event(round)).unwrap();
+            let Change::Put(Record::Event(record)) = &changes[0] else { panic!("{changes:?}") };
+            assert!(given.insert(record.number));
+            if round % 2 == 0 {
+                let next = &mut hubs[(round + 1) % 3];
+                let before = next.number();
+                assert!(next.learn(EventRecord { number: record.number, event }).is_some());
+                assert!(next.learn(record.clone()).is_none());
+                assert!(next.number() > record.number && next.number() >= before);
+            }
+        }
     }
 }

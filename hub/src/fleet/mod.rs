@@ -10,6 +10,7 @@
 
 mod history;
 mod limits;
+mod news;
 mod state;
 mod view;
 
@@ -80,7 +81,10 @@ pub enum Input {
         hub_stops: bool,
     },
     /// Time has passed: at least once a second.
-    Tick,
+    Tick {
+        /// Whether this hub says for all that share the store that a cluster did not come back.
+        leads: bool,
+    },
 }
 
 /// What an agent says after Hello, within the hub's limits (see [`admit_report`]).
@@ -136,6 +140,8 @@ pub enum Ended {
     Superseded,
     /// Three heartbeats were missed.
     Silent,
+    /// Another hub knows better: what this stream said is not kept.
+    Outrun,
 }
 
 /// Something watchers are to look at again.

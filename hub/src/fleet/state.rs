@@ -9,8 +9,14 @@
 //!                           |  v
 //!                          Awaited --- not back in time ---> Away
 //! ```
+//! Where several hubs share a store, a cluster may also be connected to another hub (`Elsewhere`); when
+//! that hub is gone it is `Awaited`. What other hubs do comes in as [`News`].
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName};
@@ -22,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::{Now, to_proto},
-    record::{AppRecord, Change, ClusterRecord, Digest, Enrolment, Key, Loaded, Record},
+    record::{AppRecord, Change, ClusterRecord, Digest, Enrolment, Holder, Key, Loaded, Record, ReplicaId},
 };
 
 /// How many times the silence that makes a cluster unreachable an agent may take to come back after the
@@ -37,6 +43,10 @@ pub struct State {
     rules: Rules,
     /// The hub's uptime at the last tick.
     ticked: Duration,
+    /// This hub.
+    pub(super) replica: ReplicaId,
+    /// Other hubs that share the store and are there.
+    pub(super) others: BTreeSet<ReplicaId>,
 }
 
 #[derive(Debug)]
@@ -58,10 +68,14 @@ pub(super) enum Link {
     Never,
     /// Its agent is heard on this stream.
     Connected(Stream),
-    /// It was connected when the hub stopped, and may come back without any ado.
+    /// Its agent is heard by another hub.
+    Elsewhere(Holder),
+    /// It was connected when its hub stopped, and may come back without any ado.
     Awaited {
-        /// The hub's uptime when the wait began.
+        /// The uptime of this hub when the wait began.
         since: Duration,
+        /// Who heard it.
+        holder: Holder,
     },
     /// Its stream ended or fell silent.
     Away,
@@ -69,7 +83,7 @@ pub(super) enum Link {
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    id: StreamId,
+    pub(super) id: StreamId,
     /// The hub's uptime when something was last heard.
     heard: Duration,
     /// Highest number per app, gone ones included.
@@ -86,7 +100,7 @@ pub(super) struct App {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             enrolment: None,
             certificate_expires_at: None,
@@ -98,20 +112,26 @@ impl Cluster {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Connected(_))
+        matches!(self.link, Link::Connected(_) | Link::Elsewhere(_))
     }
 
-    fn record(&self, name: &ClusterName, now: Now) -> Change {
-        Change::Put(Record::Cluster(ClusterRecord {
-            cluster: name.clone(),
-            last_seen: self.last_seen.unwrap_or(now.wall),
-            connected: matches!(self.link, Link::Connected(_) | Link::Awaited { .. }),
-            status: self.status.clone(),
-        }))
+    /// As it is to be kept by this hub.
+    fn record(&self, name: &ClusterName, replica: ReplicaId, now: Now) -> ClusterRecord {
+        let holder = match &self.link {
+            Link::Connected(stream) => Some(Holder { replica, stream: stream.id }),
+            Link::Elsewhere(holder) | Link::Awaited { holder, .. } => Some(*holder),
+            Link::Never | Link::Away => None,
+        };
+        let last_seen = self.last_seen.unwrap_or(now.wall);
+        ClusterRecord { cluster: name.clone(), last_seen, holder, status: self.status.clone() }
+    }
+
+    fn change(&self, name: &ClusterName, replica: ReplicaId, now: Now) -> Change {
+        Change::Put(Record::Cluster(self.record(name, replica, now)))
     }
 
     /// Everything that is shown with the cluster's connection.
-    fn touch_all(&self, name: &ClusterName, touched: &mut Vec<Touched>) {
+    pub(super) fn touch_all(&self, name: &ClusterName, touched: &mut Vec<Touched>) {
         touched.push(Touched::Cluster(name.clone()));
         touched.extend(self.apps.keys().map(|app| Touched::App(name.clone(), app.clone())));
     }
@@ -134,28 +154,24 @@ impl State {
         for record in loaded.clusters {
             entry(&record.cluster, &mut |cluster| {
                 cluster.last_seen = Some(record.last_seen);
-                cluster.link =
-                    if record.connected { Link::Awaited { since: now.uptime } } else { Link::Away };
+                cluster.link = Link::found(record.holder, &loaded.others, now);
                 cluster.status.clone_from(&record.status);
             });
         }
         for record in loaded.apps {
             entry(&record.cluster, &mut |cluster| {
-                let app = App {
-                    status: Arc::clone(&record.status),
-                    digest: record.digest,
-                    reported_at: record.reported_at,
-                    stale: false,
-                };
-                cluster.apps.insert(record.app.clone(), app);
+                cluster.apps.insert(record.app.clone(), App::found(&record));
                 // The cluster's own record may have been lost; its app was reported, so it was connected.
                 cluster.last_seen = cluster.last_seen.max(Some(record.reported_at));
                 if matches!(cluster.link, Link::Never) {
-                    cluster.link = Link::Awaited { since: now.uptime };
+                    let holder = Holder { replica: ReplicaId::default(), stream: StreamId(0) };
+                    cluster.link = Link::Awaited { since: now.uptime, holder };
                 }
             });
         }
-        Self { clusters, history: History::restore(loaded.events), rules, ticked: now.uptime }
+        let history = History::restore(loaded.events, loaded.slot);
+        let (replica, others) = (loaded.replica, loaded.others);
+        Self { clusters, history, rules, ticked: now.uptime, replica, others }
     }
 
     /// Takes in what happened and says what follows.
@@ -169,7 +185,7 @@ impl State {
             Input::Disconnected { cluster, stream, hub_stops } => {
                 self.disconnected(&cluster, stream, hub_stops, now)
             }
-            Input::Tick => self.tick(now),
+            Input::Tick { leads } => self.tick(leads, now),
         }
     }
 
@@ -209,6 +225,7 @@ impl State {
         }
         cluster.last_seen = Some(now.wall);
         cluster.certificate_expires_at.get_or_insert(certificate_expires_at);
+        changes.records.push(Change::Claim(cluster.record(name, self.replica, now)));
         let gone: Vec<AppName> =
             cluster.apps.keys().filter(|app| !apps.contains_key(*app)).cloned().collect();
         for app in gone {
@@ -226,7 +243,6 @@ impl State {
                 known.stale = known.digest != *digest;
             }
         }
-        changes.records.push(cluster.record(name, now));
         cluster.touch_all(name, &mut changes.touched);
         changes.answer = Answer::Welcome(send);
         if matches!(old, Link::Never | Link::Away) {
@@ -251,7 +267,7 @@ impl State {
             Report::Cluster(status) => {
                 if cluster.status.as_deref() != Some(&status) {
                     cluster.status = Some(Arc::new(status));
-                    changes.records.push(cluster.record(name, now));
+                    changes.records.push(cluster.change(name, self.replica, now));
                     changes.touched.push(Touched::Cluster(name.clone()));
                 }
                 changes.answer = Answer::Cluster;
@@ -290,8 +306,9 @@ impl State {
             return changes;
         }
         if hub_stops {
-            cluster.link = Link::Awaited { since: now.uptime };
-            changes.records.push(cluster.record(name, now));
+            let holder = Holder { replica: self.replica, stream };
+            cluster.link = Link::Awaited { since: now.uptime, holder };
+            changes.records.push(cluster.change(name, self.replica, now));
             return changes;
         }
         let id = format!("{stream}-disconnected");
@@ -299,7 +316,7 @@ impl State {
         changes
     }
 
-    fn tick(&mut self, now: Now) -> Changes {
+    fn tick(&mut self, leads: bool, now: Now) -> Changes {
         let mut changes = Changes::none();
         let asleep = now.uptime.saturating_sub(std::mem::replace(&mut self.ticked, now.uptime));
         // Ticks come every second and heartbeats at most as often. A gap of two heartbeats is the hub's own:
@@ -308,8 +325,8 @@ impl State {
             for cluster in self.clusters.values_mut() {
                 match &mut cluster.link {
                     Link::Connected(stream) => stream.heard = now.uptime,
-                    Link::Awaited { since } => *since = now.uptime,
-                    Link::Never | Link::Away => {}
+                    Link::Awaited { since, .. } => *since = now.uptime,
+                    Link::Never | Link::Elsewhere(_) | Link::Away => {}
                 }
             }
             return changes;
@@ -317,15 +334,17 @@ impl State {
         let silence_max = self.rules.silence_max();
         let patience = silence_max * PATIENCE_AFTER_START;
         let mut lost: Vec<(ClusterName, String, String)> = Vec::new();
-        for (name, cluster) in &self.clusters {
+        for (name, cluster) in &mut self.clusters {
             match &cluster.link {
+                // Its hub would say so if it were silent.
+                Link::Elsewhere(_) => cluster.last_seen = cluster.last_seen.max(Some(now.wall)),
                 Link::Connected(stream) if now.uptime.saturating_sub(stream.heard) > silence_max => {
                     changes.ended.push((stream.id, Ended::Silent));
                     let seconds = silence_max.as_secs_f64();
                     let message = format!("Nothing was heard from the agent for {seconds} seconds.");
                     lost.push((name.clone(), format!("{}-disconnected", stream.id), message));
                 }
-                Link::Awaited { since } if now.uptime.saturating_sub(*since) > patience => {
+                Link::Awaited { since, .. } if leads && now.uptime.saturating_sub(*since) > patience => {
                     let id = format!("{}-away", now.wall.as_nanosecond());
                     let message = "The agent has not come back since the hub started.".to_owned();
                     lost.push((name.clone(), id, message));
@@ -343,7 +362,7 @@ impl State {
     fn lose(&mut self, name: &ClusterName, id: String, message: String, now: Now, changes: &mut Changes) {
         if let Some(cluster) = self.clusters.get_mut(name) {
             cluster.link = Link::Away;
-            changes.records.push(cluster.record(name, now));
+            changes.records.push(cluster.change(name, self.replica, now));
             cluster.touch_all(name, &mut changes.touched);
         }
         self.note(name, v1::EventKind::Disconnected, id, message, now, changes);

@@ -1,6 +1,7 @@
 //! The fleet through the eyes of agents and operators; see `replay` for all interleavings.
 
 mod replay;
+mod shared;
 
 use std::collections::BTreeMap;
 
@@ -168,11 +169,11 @@ fn three_missed_heartbeats_make_a_cluster_unreachable() {
     let mut state = connected();
     state.apply(say("prod", 1, Report::Heartbeat), at(10));
     assert!(pass(&mut state, 1..=40).ended.is_empty());
-    let changes = state.apply(Input::Tick, at(41));
+    let changes = state.apply(Input::Tick { leads: true }, at(41));
     assert_eq!(changes.ended, [(StreamId(1), Ended::Silent)]);
     assert_eq!(connection(&state, "prod"), Connection::Unreachable);
     assert_eq!(state.show_cluster("prod").unwrap().last_seen.unwrap().seconds, at(10).wall.as_second());
-    assert!(state.apply(Input::Tick, at(42)).touched.is_empty(), "said once");
+    assert!(state.apply(Input::Tick { leads: true }, at(42)).touched.is_empty(), "said once");
     assert_eq!(kinds(&state), [EventKind::Disconnected, EventKind::Connected]);
     assert!(
         changes.touched.contains(&Touched::App(cluster("prod"), app("web"))),
@@ -184,7 +185,7 @@ fn three_missed_heartbeats_make_a_cluster_unreachable() {
 fn pass(state: &mut State, seconds: std::ops::RangeInclusive<u64>) -> Changes {
     let mut last = Changes::none();
     for second in seconds {
-        last = state.apply(Input::Tick, at(second));
+        last = state.apply(Input::Tick { leads: true }, at(second));
     }
     last
 }
@@ -193,7 +194,7 @@ fn pass(state: &mut State, seconds: std::ops::RangeInclusive<u64>) -> Changes {
 fn a_hub_that_slept_takes_nobody_for_silent() {
     let mut state = connected();
     pass(&mut state, 0..=5);
-    let woken = state.apply(Input::Tick, at(500));
+    let woken = state.apply(Input::Tick { leads: true }, at(500));
     assert!(woken.ended.is_empty() && woken.records.is_empty());
     assert!(pass(&mut state, 501..=530).ended.is_empty());
     assert_eq!(pass(&mut state, 531..=531).ended, [(StreamId(1), Ended::Silent)]);
@@ -203,7 +204,7 @@ fn a_hub_that_slept_takes_nobody_for_silent() {
 fn a_clock_that_is_set_forward_makes_nobody_unreachable() {
     let mut state = connected();
     let jumped = Now { wall: at(100_000).wall, ..at(5) };
-    assert!(state.apply(Input::Tick, jumped).ended.is_empty());
+    assert!(state.apply(Input::Tick { leads: true }, jumped).ended.is_empty());
 }
 
 #[test]
@@ -314,6 +315,10 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
     for change in changes {
         match change {
             Change::Put(record) => drop(kept.insert(name(record), record.clone())),
+            Change::Claim(cluster) => {
+                let record = Record::Cluster(cluster.clone());
+                drop(kept.insert(name(&record), record));
+            }
             Change::Delete(Key::Token(id)) => drop(kept.remove(&format!("t/{id}"))),
             Change::Delete(Key::App(cluster, app)) => drop(kept.remove(&format!("a/{cluster}/{app}"))),
             Change::Delete(Key::Event(number)) => drop(kept.remove(&format!("e/{number}"))),
@@ -356,8 +361,8 @@ fn a_restart_of_the_hub_is_not_taken_for_one_of_the_agent() {
 fn an_agent_that_does_not_come_back_after_a_restart_is_reported_once() {
     let mut state = restarted(vec![connect("prod", 1, &[])], at(0));
     assert!(pass(&mut state, 1_000..=1_090).touched.is_empty());
-    assert!(!state.apply(Input::Tick, at(1_091)).touched.is_empty());
-    assert!(state.apply(Input::Tick, at(1_092)).touched.is_empty());
+    assert!(!state.apply(Input::Tick { leads: true }, at(1_091)).touched.is_empty());
+    assert!(state.apply(Input::Tick { leads: true }, at(1_092)).touched.is_empty());
     assert_eq!(kinds(&state), [EventKind::Disconnected, EventKind::Connected]);
 }
 

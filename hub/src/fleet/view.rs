@@ -115,7 +115,7 @@ impl Cluster {
     fn connection(&self) -> Connection {
         match self.link {
             Link::Never => Connection::Never,
-            Link::Connected(_) => Connection::Connected,
+            Link::Connected(_) | Link::Elsewhere(_) => Connection::Connected,
             Link::Awaited { .. } | Link::Away => Connection::Unreachable,
         }
     }

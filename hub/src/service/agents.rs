@@ -116,6 +116,9 @@ impl Session {
                  --cluster",
                 self.cluster
             )),
+            Ended::Outrun => Status::aborted(
+                "another hub wrote of this cluster meanwhile; connect again, so that it is settled who has what",
+            ),
             Ended::Silent => Status::unavailable(format!(
                 "nothing was heard for three heartbeats of {} seconds; connect again",
                 self.hub().heartbeat.as_secs_f64()
@@ -246,7 +249,7 @@ type Reply = Box<dyn FnOnce(Answer) + Send>;
 fn effects(changes: fleet::Changes, reply: Option<Reply>) -> Effects {
     let fleet::Changes { records, touched, answer, ended } = changes;
     let then = reply.map(|reply| -> Box<dyn FnOnce() + Send> { Box::new(move || reply(answer)) });
-    Effects { records, touched, ended, then }
+    Effects { records, touched, ended, then, as_leader: false }
 }
 
 async fn say(outbound: &Outbound, body: hub_message::Body) -> Result<(), Status> {

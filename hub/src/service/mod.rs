@@ -8,7 +8,7 @@ mod tokens;
 use std::{sync::Arc, time::Duration};
 
 use muster_spec::ClusterName;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Status};
 
@@ -35,6 +35,8 @@ pub(crate) struct Hub {
     pub(crate) clock: Clock,
     pub(crate) heartbeat: Duration,
     pub(crate) certificate_lifetime: Duration,
+    /// Whether this hub does what one of those that share the store must do once.
+    pub(crate) leader: watch::Receiver<bool>,
     /// Set when the hub begins to stop.
     pub(crate) stopping: CancellationToken,
     /// The streams of agents; the hub waits for them when it stops.

@@ -13,7 +13,8 @@ use prost::Message;
 
 use crate::{
     clock::{from_proto, to_proto},
-    record::{AppRecord, ClusterRecord, Enrolment, EventRecord, Key, Record},
+    fleet::StreamId,
+    record::{AppRecord, Change, ClusterRecord, Enrolment, EventRecord, Holder, Key, Record, ReplicaId},
     tokens::{SecretHash, Token},
 };
 
@@ -35,7 +36,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind whose keys begin with this byte.
-    fn of(first: u8) -> Option<Self> {
+    pub(super) fn of(first: u8) -> Option<Self> {
         let all = [Self::Token, Self::Enrolment, Self::Cluster, Self::App, Self::Event];
         all.into_iter().find(|kind| *kind as u8 == first)
     }
@@ -82,10 +83,15 @@ struct StoredEnrolment {
 struct StoredCluster {
     #[prost(message, optional, tag = "1")]
     last_seen: Option<prost_types::Timestamp>,
+    /// All that 0.1 wrote of a holder.
     #[prost(bool, tag = "2")]
     connected: bool,
     #[prost(message, optional, tag = "3")]
     status: Option<v1::ClusterStatus>,
+    #[prost(uint64, tag = "4")]
+    replica: u64,
+    #[prost(uint64, tag = "5")]
+    stream: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -106,6 +112,37 @@ pub(super) fn place(record: &Record) -> Place {
         Record::Cluster(cluster) => Kind::Cluster.key(cluster.cluster.as_str().as_bytes()),
         Record::App(app) => key_place(&Key::App(app.cluster.clone(), app.app.clone())),
         Record::Event(event) => key_place(&Key::Event(event.number)),
+    }
+}
+
+/// What a change does to which key.
+pub(super) fn step(change: &Change) -> (Place, Option<Vec<u8>>) {
+    let put = |place: Place, record: &Record| {
+        let value = encode(&place.1, record);
+        (place, Some(value))
+    };
+    match change {
+        Change::Put(record) => put(place(record), record),
+        Change::Claim(cluster) => {
+            let record = Record::Cluster(cluster.clone());
+            put(place(&record), &record)
+        }
+        Change::Delete(key) => (key_place(key), None),
+    }
+}
+
+/// What key has this place, where only its deletion is known; `None` for kinds that are never deleted.
+pub(super) fn key_at(place: &[u8]) -> Option<Key> {
+    let (first, name) = place.split_first()?;
+    let name_text = std::str::from_utf8(name).ok();
+    match Kind::of(*first)? {
+        Kind::Token => name_text?.parse().ok().map(Key::Token),
+        Kind::App => {
+            let (cluster, app) = name_text?.split_once('/')?;
+            Some(Key::App(cluster.parse().ok()?, app.parse().ok()?))
+        }
+        Kind::Event => Some(Key::Event(u64::from_be_bytes(name.try_into().ok()?))),
+        Kind::Enrolment | Kind::Cluster => None,
     }
 }
 
@@ -139,8 +176,10 @@ pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
         .encode_to_vec(),
         Record::Cluster(cluster) => StoredCluster {
             last_seen: Some(to_proto(cluster.last_seen)),
-            connected: cluster.connected,
+            connected: cluster.holder.is_some(),
             status: cluster.status.as_deref().cloned(),
+            replica: cluster.holder.map_or(0, |holder| holder.replica.0),
+            stream: cluster.holder.map_or(0, |holder| holder.stream.0),
         }
         .encode_to_vec(),
         Record::App(app) => StoredApp {
@@ -228,7 +267,10 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
             Record::Cluster(ClusterRecord {
                 cluster: parsed(text(key)?, "key")?,
                 last_seen: time(stored.last_seen, "last_seen")?,
-                connected: stored.connected,
+                holder: stored.connected.then_some(Holder {
+                    replica: ReplicaId(stored.replica),
+                    stream: StreamId(stored.stream),
+                }),
                 status: stored.status.map(Arc::new),
             })
         }
@@ -278,7 +320,7 @@ pub(super) mod tests {
             Record::Cluster(ClusterRecord {
                 cluster: "prod".parse().unwrap(),
                 last_seen: now,
-                connected: true,
+                holder: Some(Holder { replica: ReplicaId(3), stream: StreamId(4) }),
                 status: Some(Arc::default()),
             }),
             Record::App(AppRecord {
@@ -297,6 +339,21 @@ pub(super) mod tests {
         for record in samples() {
             let (_, key) = place(&record);
             assert_eq!(decode(&key, &encode(&key, &record)), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_place_tells_the_key_of_what_can_be_deleted() {
+        let keys = [
+            Key::Token("0123456789abcdef".parse().unwrap()),
+            Key::App("prod".parse().unwrap(), "web".parse().unwrap()),
+            Key::Event(u64::MAX),
+        ];
+        for key in keys {
+            assert_eq!(key_at(&key_place(&key).1), Some(key));
+        }
+        for place in ["", "nprod", "cprod", "aprod", "e123", "t123", "x"] {
+            assert_eq!(key_at(place.as_bytes()), None, "{place}");
         }
     }
 

@@ -20,7 +20,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Transaction,
     encoding::{self, Kind},
     journal::{self, Batch, Contents, Found, Journal, Limits, OpenError, beside, position_path},
     version1,
@@ -96,14 +96,47 @@ impl LocalStore {
     }
 }
 
+/// Reads the store in this directory, whether a hub runs on it or not. What a running hub has not
+/// acknowledged yet may be missing.
+///
+/// # Errors
+/// When there is none, it is damaged, or a newer version wrote it.
+pub fn read(directory: &Path) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
+    for plan in [&IDENTITY, &STATUS] {
+        let mut damage = None;
+        let mut records = None;
+        for name in plan.copies {
+            let directory = directory.join(name);
+            let contents = journal::read(&directory).map_err(|error| not_opened(&directory, error))?;
+            match contents.damage() {
+                Some(reason) => damage = Some(StoreError::Damaged { directory, reason }),
+                None if records.is_none() => records = Some(contents.found),
+                None => {}
+            }
+        }
+        // Each plan has a copy at least, so there is one or the other.
+        let records = records.map_or_else(|| damage.map_or_else(|| Ok(Vec::new()), Err), Ok)?;
+        for Found { key, value, .. } in records {
+            let record = encoding::decode(&key, &value).map_err(|reason| StoreError::Damaged {
+                directory: directory.to_owned(),
+                reason: format!("record {:?}: {reason}", String::from_utf8_lossy(&key)),
+            })?;
+            loaded.push(record);
+        }
+    }
+    Ok(loaded)
+}
+
 impl Store for LocalStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         Ok(std::mem::take(&mut self.found))
     }
 
-    fn append(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let kept = self.identity.append(changes).and_then(|()| self.status.append(changes));
-        kept.map_err(|error| disk(&self.directory, &error))
+    fn append(&mut self, transactions: &[Transaction]) -> Result<Vec<usize>, StoreError> {
+        let changes = || transactions.iter().flat_map(|transaction| &transaction.changes);
+        let kept = self.identity.append(changes()).and_then(|()| self.status.append(changes()));
+        kept.map(|()| Vec::new()).map_err(|error| disk(&self.directory, &error))
     }
 }
 
@@ -115,7 +148,7 @@ fn not_opened(directory: &Path, error: OpenError) -> StoreError {
     match error {
         OpenError::Io(error) => disk(directory, &error),
         OpenError::Newer(found) => {
-            StoreError::Newer { directory: directory.into(), found, known: Journal::SCHEMA }
+            StoreError::Newer { place: directory.display().to_string(), found, known: Journal::SCHEMA }
         }
     }
 }
@@ -159,33 +192,23 @@ impl Kept {
             ));
         }
         let changes: Vec<Change> = old.records.iter().cloned().map(Change::Put).collect();
-        let moved = self.append(&changes).and_then(|()| version1::retire(&directory));
+        let moved = self.append(changes.iter()).and_then(|()| version1::retire(&directory));
         moved.map_err(|error| disk(&directory, &error))?;
         tracing::info!(directory = %directory.display(), records = old.records.len(), "migrated a store of version 1");
         old.records.into_iter().for_each(|record| loaded.push(record));
         Ok(())
     }
 
-    fn append(&mut self, changes: &[Change]) -> io::Result<()> {
+    fn append<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> io::Result<()> {
         let batch = batch(changes, self.kinds);
         self.copies.iter_mut().try_for_each(|copy| copy.append(&batch))
     }
 }
 
 /// The last thing to do to each key of these kinds.
-fn batch(changes: &[Change], kinds: &[Kind]) -> Batch {
-    let mut batch = Batch::new();
-    for change in changes {
-        let ((kind, key), record) = match change {
-            Change::Put(record) => (encoding::place(record), Some(record)),
-            Change::Delete(key) => (encoding::key_place(key), None),
-        };
-        if kinds.contains(&kind) {
-            let value = record.map(|record| encoding::encode(&key, record));
-            batch.insert(key, value);
-        }
-    }
-    batch
+fn batch<'a>(changes: impl Iterator<Item = &'a Change>, kinds: &[Kind]) -> Batch {
+    let steps = changes.map(encoding::step).filter(|((kind, _), _)| kinds.contains(kind));
+    steps.map(|((_, key), value)| (key, value)).collect()
 }
 
 /// One journal as it was found.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muster_hub::authority::hex;
 use muster_hub::record::{Change, Record};
-use muster_hub::store::{LocalStore, Store as _};
+use muster_hub::store::{LocalStore, Store as _, Transaction};
 use muster_hub::tokens::{Presented, Table};
 use muster_tests::wait;
 use tonic::Code;
@@ -85,7 +85,8 @@ async fn an_expired_token_is_refused() {
         presented.reveal()
     };
     let (expired, current) = (made(1, 2), made(2, 0));
-    LocalStore::open(&hub.store()).unwrap().append(&changes).unwrap();
+    let made = Transaction { changes, as_leader: false };
+    LocalStore::open(&hub.store()).unwrap().append(&[made]).unwrap();
     hub.restart().await;
     let refused = hub.enrol(&expired, "prod").await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");

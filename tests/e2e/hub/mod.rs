@@ -1,8 +1,10 @@
 //! Does the real `muster-hub` keep its promises to agents and operators, and hold against everybody else?
 
+mod backup;
 mod enrolment;
 mod hostile;
 mod identity;
+mod replicas;
 mod reports;
 mod stopping;
 mod storage;
@@ -62,10 +64,16 @@ impl Hub {
     }
 
     async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_prepared(arguments, |_| ()).await
+    }
+
+    /// Starts it after its directory was changed.
+    async fn start_prepared(arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let scratch = Scratch::new("hub").unwrap();
         let directory = scratch.path().join("hub");
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         init(&directory, address).await;
+        prepare(&directory);
         let operator: serde_yaml::Value =
             serde_yaml::from_slice(&std::fs::read(directory.join("operator.yaml")).unwrap()).unwrap();
         let pem = |key: &str| operator[key].as_str().unwrap().as_bytes().to_vec();
@@ -146,10 +154,14 @@ impl Hub {
 
     /// Revision of each app of a cluster.
     async fn revisions(&self, cluster: &str) -> Vec<(String, String)> {
+        self.try_revisions(cluster).await.unwrap()
+    }
+
+    async fn try_revisions(&self, cluster: &str) -> Result<Vec<(String, String)>, Status> {
         let request = v1::ListAppsRequest { cluster: cluster.into(), only_unhealthy: false };
-        let apps = self.fleet().await.list_apps(request).await.unwrap().into_inner().apps;
+        let apps = self.fleet().await.list_apps(request).await?.into_inner().apps;
         let statuses = apps.into_iter().map(|app| app.status.unwrap());
-        statuses.map(|status| (status.app, status.revision)).collect()
+        Ok(statuses.map(|status| (status.app, status.revision)).collect())
     }
 
     async fn agent(

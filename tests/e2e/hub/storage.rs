@@ -24,6 +24,17 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
         if round > 0 {
             assert!(agent.send_apps.is_empty(), "the hub has the last acknowledged status or a later one");
         }
+        let (mut tokens, told) =
+            (hub.tokens().await, std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default());
+        let making = tokio::spawn({
+            let told = std::sync::Arc::clone(&told);
+            async move {
+                let request = || v1::CreateTokenRequest { cluster: "dev".into(), ttl: None, uses: 1 };
+                while let Ok(made) = tokens.create_token(request()).await {
+                    told.lock().unwrap().extend(made.into_inner().info.map(|info| info.id));
+                }
+            }
+        });
         // Reports run ahead of their acknowledgements, and the kill comes at some point among them.
         for step in 1..=20 + round % 10 {
             agent.report(step, status("web", &(acknowledged + step).to_string())).await;
@@ -38,7 +49,16 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
             }
         }
         hub.program.kill();
+        making.await.unwrap();
         hub.restart().await;
+        let listed =
+            hub.tokens().await.list_tokens(v1::ListTokensRequest {}).await.unwrap().into_inner().tokens;
+        for id in told.lock().unwrap().iter() {
+            assert!(
+                listed.iter().any(|token| token.id == *id),
+                "round {round}: token {id} was told and is lost"
+            );
+        }
         let revisions = hub.revisions("prod").await;
         let web = revisions.iter().find(|(app, _)| app == "web").map(|(_, revision)| revision.parse::<u64>());
         let kept = web.unwrap().unwrap();
@@ -116,7 +136,7 @@ async fn a_damaged_status_journal_is_told_and_made_again_from_what_agents_send()
 }
 
 #[tokio::test]
-async fn identities_damaged_in_both_copies_never_gives_a_token_more_uses() {
+async fn identities_damaged_in_both_copies_never_give_a_token_more_uses() {
     for how in ["cut in half", "emptied", "overwritten at its start", "overwritten", "removed"] {
         let mut hub = Hub::start().await;
         let (used, unused) = (hub.token("prod", 1).await.token, hub.token("prod", 1).await.token);
@@ -148,6 +168,79 @@ async fn identities_damaged_in_one_copy_are_taken_from_the_other() {
         assert!(hub.enrol(&used, "prod").await.is_err(), "{copy}");
         hub.enrol(&unused, "prod").await.unwrap();
     }
+}
+
+/// A file system of its own for a store, unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// So many MiB, or a skip where this user may not mount.
+    async fn start_or_skip(directory: PathBuf, size: u32) -> Option<Self> {
+        std::fs::create_dir_all(&directory).unwrap();
+        let options = format!("size={size}m");
+        let mount = Launch::command("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&directory);
+        let done = mount.run(DEADLINE).await;
+        match done {
+            Ok(output) if output.status.success() => Some(Self(directory)),
+            other => {
+                muster_tests::skip::skip("a file system that fills up", &format!("{other:?}"));
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status(); // it is in memory only
+    }
+}
+
+async fn serves(hub: &Hub) -> bool {
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    let mut health = tonic_health::pb::health_client::HealthClient::new(hub.anonymous().await);
+    let checked = health.check(HealthCheckRequest::default()).await.unwrap();
+    checked.into_inner().status() == ServingStatus::Serving
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_takes_nothing_and_loses_nothing() {
+    let scratch = Scratch::new("full").unwrap();
+    let Some(disk) = Mounted::start_or_skip(scratch.path().join("disk"), 16).await else { return };
+    let store = format!("store: {{directory: {}/store}}\n", disk.0.display());
+    let mut hub = Hub::start_prepared(&[], |directory| {
+        let config = directory.join("config.yaml");
+        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &store).unwrap();
+    })
+    .await;
+    let identity = hub.enrolled("prod").await;
+    let mut agent = hub.agent("prod", &identity, &[]).await.unwrap();
+    agent.report_kept(1, status("web", "before")).await;
+    assert!(serves(&hub).await);
+
+    let ballast = disk.0.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while std::io::Write::write_all(&mut file, &[7; 4096]).is_ok() {}
+    while std::io::Write::write_all(&mut file, &[7; 1]).is_ok() {}
+    // What is left of the last page the store has may still take a few.
+    for sequence in 2..200 {
+        agent.report(sequence, status("web", &format!("{sequence} {}", "x".repeat(500)))).await;
+    }
+    wait::until("the hub to say that it is not ready", DEADLINE, async || !serves(&hub).await).await;
+    let request = v1::CreateTokenRequest { cluster: "dev".into(), ..Default::default() };
+    let refused = hub.tokens().await.create_token(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
+    assert_eq!(hub.cluster("prod").await.name, "prod", "reading goes on");
+
+    drop(file); // what is open takes up room
+    std::fs::remove_file(&ballast).unwrap();
+    agent.acknowledged("web", 199).await;
+    wait::until("the hub to be ready again", DEADLINE, async || serves(&hub).await).await;
+    hub.program.kill();
+    hub.restart().await;
+    let revisions = hub.revisions("prod").await;
+    assert!(revisions[0].1.starts_with("199 "), "{revisions:?}");
+    assert!(!hub.program.log().contains("damaged"), "{}", hub.program.tail());
 }
 
 #[tokio::test]

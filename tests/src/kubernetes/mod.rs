@@ -40,6 +40,14 @@ const ATTEMPTS_MAX: u32 = 3;
 /// What the programs print when that has happened.
 const PORT_TAKEN: &str = "address already in use";
 
+/// The directory of etcd and the Kubernetes programs, which are built first if that can be done here.
+///
+/// # Errors
+/// [`Error::Missing`] when they cannot be had on this machine, [`Error::Build`] when building them failed.
+pub async fn programs() -> Result<std::path::PathBuf, Error> {
+    binaries::find().await
+}
+
 /// What a cluster should be like; the default suits most tests.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -140,7 +140,7 @@ impl World {
             Step::Wait { seconds } => {
                 for _ in 0..seconds {
                     self.seconds += 1;
-                    if !self.apply(Input::Tick).ended.is_empty() {
+                    if !self.apply(Input::Tick { leads: true }).ended.is_empty() {
                         self.connect();
                     }
                 }

@@ -10,6 +10,7 @@
 //! then the file goes. A deletion in the oldest segment deletes nothing that is left, so it goes with it.
 
 mod append;
+pub(super) mod archive;
 mod files;
 mod frame;
 mod index;
@@ -26,7 +27,6 @@ use std::{
 pub(in crate::store) use self::append::Journal;
 
 /// How often a journal that seems damaged is read, since its owner may be changing it.
-#[cfg(test)]
 const READS_MAX: u32 = 10;
 
 /// What to do to each key: keep a value, or forget it.
@@ -95,7 +95,7 @@ impl Contents {
 }
 
 /// A path beside the journal in this folder.
-pub(super) fn beside(directory: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(directory: &Path, suffix: &str) -> PathBuf {
     let mut path = directory.as_os_str().to_owned();
     path.push(".");
     path.push(suffix);
@@ -119,7 +119,6 @@ pub(super) fn remove_old_index(directory: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the disk refuses or a newer version wrote it.
-#[cfg(test)]
 pub(super) fn read(directory: &Path) -> Result<Contents, OpenError> {
     let mut attempt = 1;
     loop {

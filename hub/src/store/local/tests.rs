@@ -10,7 +10,12 @@ fn write(directory: &Path, records: &[Record]) {
     let mut store = LocalStore::open(directory).unwrap();
     assert!(store.load().unwrap().is_empty());
     let changes: Vec<Change> = records.iter().cloned().map(Change::Put).collect();
-    store.append(&changes).unwrap();
+    append(&mut store, changes);
+}
+
+fn append(store: &mut LocalStore, changes: Vec<Change>) {
+    let refused = store.append(&[Transaction { changes, as_leader: false }]).unwrap();
+    assert!(refused.is_empty());
 }
 
 fn loaded(directory: &Path) -> Loaded {
@@ -46,14 +51,13 @@ fn deleted_records_are_gone_and_replaced_ones_replaced() {
         let mut store = LocalStore::open(directory.path()).unwrap();
         let mut tokens = store.load().unwrap().tokens;
         tokens[0].uses_left = 9;
-        store
-            .append(&[
-                Change::Put(Record::Token(tokens[0].clone())),
-                Change::Delete(Key::App("prod".parse().unwrap(), "web".parse().unwrap())),
-                Change::Delete(Key::Event(77)),
-                Change::Delete(Key::Event(78)),
-            ])
-            .unwrap();
+        let changes = vec![
+            Change::Put(Record::Token(tokens[0].clone())),
+            Change::Delete(Key::App("prod".parse().unwrap(), "web".parse().unwrap())),
+            Change::Delete(Key::Event(77)),
+            Change::Delete(Key::Event(78)),
+        ];
+        append(&mut store, changes);
     }
     let found = loaded(directory.path());
     assert_eq!(found.tokens[0].uses_left, 9);
@@ -126,11 +130,11 @@ fn a_token_is_refused_when_no_copy_can_say_that_nothing_came_after_it() {
     let directory = TempDir::new().unwrap();
     let (mut first, enrolment) = (usable().remove(0), usable().remove(1));
     let mut store = LocalStore::open(directory.path()).unwrap();
-    store.append(&[Change::Put(first.clone())]).unwrap();
-    store.append(&[Change::Put(enrolment.clone())]).unwrap();
+    append(&mut store, vec![Change::Put(first.clone())]);
+    append(&mut store, vec![Change::Put(enrolment.clone())]);
     let Record::Token(token) = &mut first else { panic!("the first sample is a token") };
     token.id = "fedcba9876543210".parse().unwrap();
-    store.append(&[Change::Put(first)]).unwrap();
+    append(&mut store, vec![Change::Put(first)]);
     drop(store);
     for copy in IDENTITY.copies {
         let path = segment(directory.path(), copy);
@@ -189,7 +193,7 @@ fn any_damage_to_the_files_leaves_a_store_that_works() {
         assert!(!lost || !found.problems.is_empty(), "round {round}: records are gone without a word");
         assert!(name == "status-journal" || !lost, "round {round}: the other copy had it");
         let changes: Vec<Change> = known.iter().cloned().map(Change::Put).collect();
-        store.append(&changes).unwrap();
+        append(&mut store, changes);
         drop(store);
         let again = loaded(directory.path());
         assert_eq!((again.len(), again.problems), (5, Vec::new()), "round {round}");
