@@ -272,6 +272,22 @@ async fn what_an_app_may_do_is_what_its_account_and_its_tenant_may_do() {
     bench.until_config("shop", "old", None).await;
     patch(&bench.config_maps("shop"), "settings", json!({"data": {"key": "drift"}})).await;
     bench.until_config("shop", "settings", Some("one")).await;
+    // A plan is asked for in the name of the account: the agent itself may only look.
+    bench.agent.program.kill();
+    bench.commit(&[
+        ("apps/shop/config.yaml", &config_map("settings", "two")),
+        ("apps/shop/secret.yaml", secret),
+    ]);
+    let plan = super::order::plan(&bench, &["--diff"]).await;
+    assert_eq!(plan.code(), Some(2), "{}{}", plan.stdout, plan.stderr);
+    let change =
+        "change ConfigMap/shop/settings (apps/shop/config.yaml:1)\n      .data.key: \"one\" -> \"two\"";
+    assert!(plan.stdout.contains(change), "{}", plan.stdout);
+    assert!(plan.stdout.contains("refused Secret/shop/key"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("hunter2"));
+    bench.repository.remove(&["apps/shop/secret.yaml"], "Undo").unwrap();
+    bench.agent.program.restart().unwrap();
+    bench.until_config("shop", "settings", Some("two")).await;
     // The account is known from the parent when the document that names it has left Git.
     bench.agent.program.kill();
     bench.repository.remove(&["shop.yaml"], "Remove the app").unwrap();

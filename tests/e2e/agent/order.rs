@@ -200,7 +200,7 @@ async fn an_empty_cluster_comes_up_whole() {
     }
 }
 
-async fn plan(bench: &Bench, more: &[&str]) -> Output {
+pub(super) async fn plan(bench: &Bench, more: &[&str]) -> Output {
     let launch = Launch::binary("muster-agent").unwrap().args(["plan", "--cluster", "dev", "--repo"]);
     let launch = launch.arg(bench.git.url("fleet")).arg("--kubeconfig").arg(&bench.target.kubeconfig);
     launch.args(more).run(DEADLINE).await.unwrap()
@@ -255,6 +255,18 @@ async fn planned(target: Target) {
     let json = plan(&bench, &["-o", "json"]).await;
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["apps"][0]["app"], "web");
+    // While a window is closed only what was changed in the cluster would be put back.
+    let freeze = "  sync: {windows: [{kind: deny, schedule: '* * * * *', duration: 2h, reason: Trade}]}\n";
+    bench.commit(&[("web.yaml", &app("web", freeze))]);
+    let output = plan(&bench, &[]).await;
+    assert!(
+        output.stdout.contains("Changes from Git wait: a window that denies changes"),
+        "{}",
+        output.stdout
+    );
+    for verb in ["create ", "change ", "delete ", "run "] {
+        assert!(!output.stdout.contains(&format!("  {verb}")), "{}", output.stdout);
+    }
     bench.commit(&[("web.yaml", &app("web", "  prun: true\n"))]);
     let output = plan(&bench, &[]).await;
     assert_eq!(output.code(), Some(2), "{}{}", output.stdout, output.stderr);
