@@ -38,3 +38,13 @@ pub(crate) fn read(reader: &Reader, id: ObjectId) -> Result<Commit, Fault> {
         }
     })
 }
+
+/// Bytes of a message that are read.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+pub(crate) fn message(reader: &Reader, id: ObjectId) -> Result<String, Fault> {
+    reader.commit(id, |commit| {
+        let message: &[u8] = commit.message.as_ref();
+        String::from_utf8_lossy(&message[..message.len().min(MESSAGE_BYTES_MAX)]).into_owned()
+    })
+}

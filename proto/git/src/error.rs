@@ -103,6 +103,24 @@ pub enum GitError {
         /// The revision it pointed to when it was last seen.
         last: Option<Revision>,
     },
+    /// Let the branch be written, or write to another: the server does not take the commit.
+    #[error("{url} does not let {reference} be changed: {reason}")]
+    PushRefused {
+        /// The URL without its credentials.
+        url: String,
+        /// The branch, by its full name.
+        reference: String,
+        /// What the server answered.
+        reason: String,
+    },
+    /// Correct the path: no file can be committed there.
+    #[error("`{path}` cannot be committed: {reason}")]
+    Unwritable {
+        /// The path that was asked for.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// Fetch it: the revision is not in the mirror, or the server will not give it.
     #[error("revision {revision} is not available: {reason}")]
     RevisionUnavailable {

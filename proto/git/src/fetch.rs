@@ -9,11 +9,13 @@
 //! The order makes every moment safe to die in: objects are on the disk before the
 //! state mentions them, and what the state does not mention does no harm.
 
+mod history;
 mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gix::hash::ObjectId;
+use gix::protocol::transport::Service;
 
 use crate::disk::state::Reference;
 use crate::disk::{packs, remove, sync_directory, sync_file};
@@ -77,7 +79,7 @@ impl Mirror {
     }
 
     fn fetch_references(&mut self, asked: &[&str], damage: Option<String>) -> Result<Fetched, GitError> {
-        let mut session = Session::open(&self.remote, &mut self.client)?;
+        let mut session = self.reading()?;
         let targets = find(&mut session, asked)?;
         let (refused, rebuilt) = match damage {
             Some(reason) => (self.rebuild(&mut session, &targets, &reason)?, Some(reason)),
@@ -87,6 +89,10 @@ impl Mirror {
         fetched.rebuilt = rebuilt;
         fetched.bytes = session.bytes();
         Ok(fetched)
+    }
+
+    fn reading(&mut self) -> Result<Session, GitError> {
+        Session::open(&self.remote, &mut self.client, Service::UploadPack)
     }
 
     /// Fetches what is new, and checks it. Gives a reason when that ended in a rebuild.
@@ -121,7 +127,7 @@ impl Mirror {
         };
         // What was sent builds on objects that turn out not to be whole here.
         self.note_damage(&fault.to_string());
-        let mut again = Session::open(&self.remote, &mut self.client)?;
+        let mut again = self.reading()?;
         let reason = fault.to_string();
         Ok((self.rebuild(&mut again, targets, &reason)?, Some(reason)))
     }
@@ -132,7 +138,7 @@ impl Mirror {
         for (name, target) in targets {
             let Some((full, listed)) = target else { continue };
             let alone: Targets = [(name.clone(), Some((full.clone(), listed.clone())))].into();
-            let mut session = Session::open(&self.remote, &mut self.client)?;
+            let mut session = self.reading()?;
             match self.bring(&mut session, &alone) {
                 Ok((one, None)) => refused.extend(one),
                 // Nothing more can be relied on; the next fetch brings the rest.
@@ -316,7 +322,7 @@ impl Mirror {
         references: &[&str],
     ) -> Result<Result<(), Fault>, GitError> {
         let id = revision.id();
-        let mut session = Session::open(&self.remote, &mut self.client)?;
+        let mut session = self.reading()?;
         let targets = find(&mut session, references)?;
         let tips: BTreeSet<ObjectId> = targets.values().flatten().map(|(_, listed)| listed.tip).collect();
         if session.may_ask_by_id() || tips.contains(&id) {
@@ -348,7 +354,7 @@ impl Mirror {
                 break;
             }
             let before = self.generation.shallow()?;
-            let mut session = Session::open(&self.remote, &mut self.client)?;
+            let mut session = self.reading()?;
             if let Err(fault) = self.receive(&mut session, &tips, &none, depth)? {
                 return Ok(Err(fault));
             }

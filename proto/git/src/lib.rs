@@ -1,4 +1,4 @@
-//! What do these files look like at this commit, and which commit is it now?
+//! What do these files look like at this commit, which commit is it now, and how is one added?
 //!
 //! A [`Mirror`] is a bare copy of some references of a repository, only as deep as it
 //! must be, in a directory of its own. It is fetched over https, http, ssh or from a
@@ -75,12 +75,14 @@
 mod commit;
 mod credentials;
 mod disk;
+mod draft;
 mod error;
 mod fetch;
 mod mirror;
 mod names;
 mod objects;
 mod outcome;
+mod push;
 mod remote;
 mod revision;
 mod transport;
@@ -89,9 +91,11 @@ mod url;
 
 pub use commit::Commit;
 pub use credentials::Credentials;
+pub use draft::{Draft, Person};
 pub use error::GitError;
 pub use mirror::Mirror;
 pub use outcome::{Change, Fetched};
+pub use push::Pushed;
 pub use remote::{Limits, Remote, Ssh, Timeouts};
 pub use revision::{Revision, RevisionError};
 pub use tree::{ReadLimits, SkipReason, Skipped, Tree};

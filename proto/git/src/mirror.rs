@@ -214,6 +214,16 @@ impl Mirror {
         commit::read(&self.objects.reader(), revision.id()).map_err(|fault| self.explain(*revision, &fault))
     }
 
+    /// The whole message of a commit, up to 64 KiB of it. It comes from whoever made the commit: show it, never
+    /// trust it.
+    ///
+    /// # Errors
+    /// As [`read`](Mirror::read).
+    pub fn message(&self, revision: &Revision) -> Result<String, GitError> {
+        let message = commit::message(&self.objects.reader(), revision.id());
+        message.map_err(|fault| self.explain(*revision, &fault))
+    }
+
     /// Says which revisions the caller still needs beside the heads and the heads before
     /// them. Replaces what was said before. All others may be dropped at any fetch.
     ///
@@ -226,6 +236,12 @@ impl Mirror {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// True when the caller said that it needs this revision, and the whole tree of it is here.
+    #[must_use]
+    pub fn keeps(&self, revision: &Revision) -> bool {
+        self.state.kept.contains(&revision.id()) && self.has(revision)
     }
 
     /// Forgets a reference that is not followed any more, so that its revision need not be

@@ -263,6 +263,20 @@ pub(crate) enum CopyError {
     Disk(GitError),
 }
 
+/// A pack of these objects, each as a whole.
+pub(crate) fn pack(objects: &[(Kind, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+    let count = u32::try_from(objects.len()).map_err(std::io::Error::other)?;
+    let mut pack = gix::odb::pack::data::header::encode(gix::odb::pack::data::Version::V2, count).to_vec();
+    for (kind, data) in objects {
+        pack.extend(packed(*kind, data)?);
+    }
+    let mut hasher = gix::hash::hasher(HashKind::Sha1);
+    hasher.update(&pack);
+    let sum = hasher.try_finalize().map_err(|error| std::io::Error::other(error.to_string()))?;
+    pack.extend_from_slice(sum.as_slice());
+    Ok(pack)
+}
+
 /// An object as a pack holds it: kind and size in groups of bits, then its content, deflated.
 fn packed(kind: Kind, data: &[u8]) -> std::io::Result<Vec<u8>> {
     let number: u8 = match kind {

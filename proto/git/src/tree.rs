@@ -183,7 +183,7 @@ struct Walk<'a> {
 }
 
 /// Why a name cannot be one of an entry. Git refuses such trees too, but only when it writes them.
-fn name_flaw(name: &[u8]) -> Option<&'static str> {
+pub(crate) fn name_flaw(name: &[u8]) -> Option<&'static str> {
     match name {
         b"" => Some("its name is empty"),
         b"." | b".." => Some("its name is a direction, not a name"),

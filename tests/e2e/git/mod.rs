@@ -7,6 +7,7 @@ mod figures;
 mod following;
 mod killed;
 mod proxy;
+mod pushing;
 
 use std::path::PathBuf;
 

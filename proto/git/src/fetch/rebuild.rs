@@ -99,7 +99,7 @@ impl Mirror {
         complete: &mut BTreeSet<ObjectId>,
     ) -> Result<(), GitError> {
         for commit in lost {
-            let mut session = Session::open(&self.remote, &mut self.client)?;
+            let mut session = self.reading()?;
             let given = receive(&mut session, next, vec![*commit]);
             let reader = objects.reader();
             match given {

@@ -148,3 +148,22 @@ fn a_server_of_the_oldest_protocol_is_asked_for_history_instead_of_ids() {
     assert_eq!(files(&mirror, &next, ""), [("n".to_owned(), "next".to_owned())]);
     assert!(!mirror.fetch(&["main"]).unwrap().changed);
 }
+
+#[test]
+fn commits_are_pushed_through_ssh() {
+    let origin = Origin::new();
+    let mut mirror = Mirror::open(&origin.mirror_path(), remote(&origin, SERVE)).unwrap();
+    let draft = crate::Draft {
+        files: [("a".to_owned(), Some(b"1".to_vec()))].into(),
+        message: "First".to_owned(),
+        ..crate::Draft::default()
+    };
+    let pushed = mirror.push("muster", None, &draft).unwrap();
+    assert_eq!(pushed, crate::Pushed::Done(origin.head("muster")));
+    let log = std::fs::read_to_string(origin.scratch().join("arguments")).unwrap();
+    assert!(log.ends_with(&format!("git-receive-pack '{}'\n", origin.path().display())), "{log}");
+    assert_eq!(
+        mirror.push("muster", None, &draft).unwrap(),
+        crate::Pushed::Moved { now: Some(origin.head("muster")) }
+    );
+}

@@ -10,6 +10,7 @@
 mod budget;
 mod http;
 mod program;
+mod send;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -123,7 +124,11 @@ impl Context<'_> {
 
 impl Session {
     /// Connects and learns what the server can do. Credentials are read from their file now.
-    pub(crate) fn open(remote: &Remote, client: &mut Option<Arc<HttpClient>>) -> Result<Session, GitError> {
+    pub(crate) fn open(
+        remote: &Remote,
+        client: &mut Option<Arc<HttpClient>>,
+        service: Service,
+    ) -> Result<Session, GitError> {
         let url = remote.url.clone();
         let budget = Budget::new(url.to_string(), remote.timeouts);
         budget.allow("bytes of references", GREETING_BYTES + REFERENCE_BYTES * remote.limits.refs_max as u64);
@@ -148,7 +153,7 @@ impl Session {
                 return Err(GitError::NotFound { url: url.to_string() });
             }
             Kind::Local | Kind::Ssh => {
-                let program = program::Program::start(remote, &budget)?;
+                let program = program::Program::start(remote, &budget, service)?;
                 words = Some(program.words());
                 Box::new(program)
             }
@@ -160,9 +165,8 @@ impl Session {
             words: words.as_deref(),
         };
         let refuse = |_| Ok(None);
-        let handshake = caught(|| {
-            gix::protocol::handshake(&mut transport, Service::UploadPack, refuse, Vec::new(), &mut Discard)
-        });
+        let handshake =
+            caught(|| gix::protocol::handshake(&mut transport, service, refuse, Vec::new(), &mut Discard));
         let handshake = handshake.map_err(|error| context.explain(&error))?;
         let format =
             handshake.capabilities.capability("object-format").and_then(|c| c.value().map(BString::from));

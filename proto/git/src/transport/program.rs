@@ -61,15 +61,15 @@ const FOREIGN_VARIABLES: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// The command line that serves this remote's packs.
-pub(crate) fn command(remote: &Remote) -> Command {
+/// The command line that gives this remote's packs, or takes ours.
+pub(crate) fn command(remote: &Remote, service: Service) -> Command {
     let mut command = match remote.url.kind() {
         Kind::Local => {
             let mut git = Command::new("git");
-            git.arg("upload-pack").arg(remote.url.local_path());
+            git.arg(service.as_str().trim_start_matches("git-")).arg(remote.url.local_path());
             git
         }
-        _ => ssh(remote),
+        _ => ssh(remote, service),
     };
     for variable in FOREIGN_VARIABLES {
         command.env_remove(variable);
@@ -78,7 +78,7 @@ pub(crate) fn command(remote: &Remote) -> Command {
     command
 }
 
-fn ssh(remote: &Remote) -> Command {
+fn ssh(remote: &Remote, service: Service) -> Command {
     let mut ssh = Command::new(&remote.ssh.program);
     let mut option = |name: &str, value: &std::ffi::OsStr| {
         let mut text = std::ffi::OsString::from(name);
@@ -117,7 +117,7 @@ fn ssh(remote: &Remote) -> Command {
     }
     // Nothing after the two dashes is taken for an option.
     let host = remote.url.host().trim_start_matches('[').trim_end_matches(']');
-    ssh.arg("--").arg(host).arg(format!("git-upload-pack {}", shell_word(&remote.url.path())));
+    ssh.arg("--").arg(host).arg(format!("{} {}", service.as_str(), shell_word(&remote.url.path())));
     ssh
 }
 
@@ -188,8 +188,12 @@ impl Words {
 
 impl Program {
     /// Starts the program. Nothing is asked of it yet.
-    pub(crate) fn start(remote: &Remote, budget: &Arc<Budget>) -> Result<Program, GitError> {
-        let mut command = command(remote);
+    pub(crate) fn start(
+        remote: &Remote,
+        budget: &Arc<Budget>,
+        service: Service,
+    ) -> Result<Program, GitError> {
+        let mut command = command(remote, service);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that its children end with it.
         command.process_group(0);
