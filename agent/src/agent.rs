@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Everything a term has learnt ends with it: a later term starts from the cluster again.
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_wire::v1::ClusterStatus;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Fence};
@@ -22,7 +23,7 @@ use crate::object::text;
 use crate::reconcile::Reconciler;
 use crate::report::Reports;
 use crate::serve::{self, Standing};
-use crate::source::{Poller, PollerConfig};
+use crate::source::{Branches, Poller, PollerConfig};
 
 /// Snapshots waiting for the reconciler: it takes each at once, and the newest is what counts.
 const UPDATES_MAX: usize = 1;
@@ -99,14 +100,16 @@ async fn term(
     let reports = Reports::new();
     standing.begin(reports.clone());
     let (sender, updates) = mpsc::channel(UPDATES_MAX);
+    let hints = Arc::new(Notify::new());
     let poller = Poller::new(
         PollerConfig {
             remote: config.remote.clone(),
             directory: config.data_dir.join("git"),
-            branch: config.branch.clone(),
+            branches: Branches { main: config.branch.clone(), pins: config.pins_branch.clone() },
             cluster: config.cluster.clone(),
             interval: config.interval,
             metrics: api.metrics().clone(),
+            hints: Arc::clone(&hints),
         },
         sender,
     );
@@ -118,7 +121,7 @@ async fn term(
             token_file: config.token_file.clone(),
             namespace: config.namespace.clone(),
         };
-        tokio::spawn(hub::run(hub, reports.clone(), client.clone(), over.clone()))
+        tokio::spawn(hub::run(hub, reports.clone(), hints, client.clone(), over.clone()))
     });
     let cluster = ClusterStatus {
         kubernetes_version: version(api).await,

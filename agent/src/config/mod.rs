@@ -23,6 +23,7 @@ use crate::reach::Reach;
 
 const NAMESPACE: &str = "muster-system";
 const BRANCH: &str = "main";
+const PINS_BRANCH: &str = "muster";
 const FULL_CHECK_INTERVAL: Duration = Duration::from_secs(3_600);
 const DATA_DIR: &str = "/var/lib/muster-agent";
 
@@ -89,6 +90,10 @@ pub(crate) struct Settings {
     /// Branch to follow [default: main]
     #[arg(long, env = "MUSTER_AGENT_BRANCH", value_name = "NAME")]
     pub(crate) branch: Option<String>,
+
+    /// Branch of the same repository with the pins of waves [default: muster]
+    #[arg(long, env = "MUSTER_AGENT_PINS_BRANCH", value_name = "NAME")]
+    pub(crate) pins_branch: Option<String>,
 
     /// How often to ask Git, such as 30s or 3m, instead of the Fleet document's interval
     #[arg(long, env = "MUSTER_AGENT_INTERVAL", value_name = "DURATION")]
@@ -179,6 +184,7 @@ pub(crate) struct Config {
     pub(crate) cluster: ClusterName,
     pub(crate) remote: Remote,
     pub(crate) branch: String,
+    pub(crate) pins_branch: String,
     pub(crate) interval: Option<Duration>,
     pub(crate) full_check_interval: Duration,
     pub(crate) hub: Option<String>,
@@ -228,6 +234,7 @@ impl Settings {
             cluster: self.cluster.or(other.cluster),
             repo: self.repo.or(other.repo),
             branch: self.branch.or(other.branch),
+            pins_branch: self.pins_branch.or(other.pins_branch),
             interval: self.interval.or(other.interval),
             full_check_interval: self.full_check_interval.or(other.full_check_interval),
             git_credentials_file: self.git_credentials_file.or(other.git_credentials_file),
@@ -277,6 +284,7 @@ impl Settings {
             cluster,
             remote,
             branch: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
+            pins_branch: self.pins_branch.unwrap_or_else(|| PINS_BRANCH.to_owned()),
             interval: interval.map_err(|message| wrong("interval", message))?,
             full_check_interval: full_check_interval
                 .map_err(|message| wrong("full-check-interval", message))?

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The agent never waits for any of this: it writes on the board of [`Reports`], and the link tells the
-//! hub what is on it whenever there is a hub. Nothing the hub sends can change what is applied.
+//! hub what is on it whenever there is a hub. Nothing the hub sends can change what is applied: it may say that Git has news, and Git alone
+//! says which.
 
 mod connect;
 mod enrol;
@@ -25,7 +26,9 @@ mod testing;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::report::Reports;
@@ -43,13 +46,14 @@ pub(crate) struct HubConfig {
     pub(crate) namespace: String,
 }
 
-/// Links the agent to its hub until `shutdown`. It never fails: whatever is wrong is logged once for
+/// Links the agent to its hub until `shutdown`; `hints` is told when the hub says that Git has news. It never fails: whatever is wrong is logged once for
 /// each cause, and tried again for ever.
 pub(crate) async fn run(
     config: HubConfig,
     reports: Reports,
+    hints: Arc<Notify>,
     client: kube::Client,
     shutdown: CancellationToken,
 ) {
-    session::Session::new(config, reports, client).run(&shutdown).await;
+    session::Session::new(config, reports, hints, client).run(&shutdown).await;
 }

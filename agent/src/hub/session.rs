@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
@@ -52,6 +54,8 @@ enum Means {
 pub(super) struct Session {
     config: HubConfig,
     reports: Reports,
+    /// Told when the hub says that Git has news.
+    hints: Arc<Notify>,
     vault: Vault,
     identity: Option<Identity>,
     /// The identity is not in the Secret yet.
@@ -70,11 +74,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(config: HubConfig, reports: Reports, client: kube::Client) -> Self {
+    pub(super) fn new(config: HubConfig, reports: Reports, hints: Arc<Notify>, client: kube::Client) -> Self {
         let vault = Vault::new(client, &config.namespace);
         Self {
             config,
             reports,
+            hints,
             vault,
             identity: None,
             unsaved: false,
@@ -141,7 +146,7 @@ impl Session {
             // cannot read Git must be seen too.
             let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.reports.settled()).await;
             let (channel, refusal) = mutual(&address, &identity).await?;
-            let stream = Stream::open(channel.clone(), &cluster, &self.reports).await;
+            let stream = Stream::open(channel.clone(), &cluster, &self.reports, &self.hints).await;
             let stream = stream.map_err(|status| broken(&address, &cluster, &refusal, &status))?;
             Ok((channel, refusal, stream))
         };

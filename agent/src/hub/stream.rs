@@ -15,18 +15,21 @@ use muster_wire::{
 };
 use prost::Message as _;
 use ring::digest;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
     link::{Action, Input, Link, MESSAGES_MAX},
+    retry::chance,
     size,
 };
 use crate::report::{Changes, Reports};
 
 /// Longest time for the hub to accept the stream.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time a hint may wait.
+const HINT_SPREAD_MAX: Duration = Duration::from_secs(60);
 /// Bytes of an app's digest.
 const DIGEST_BYTES: usize = 16;
 
@@ -34,6 +37,9 @@ const DIGEST_BYTES: usize = 16;
 pub(super) struct Stream {
     link: Link,
     reports: Reports,
+    hints: Arc<Notify>,
+    /// When to pass on a hint, so that not all agents ask Git at once.
+    hint_at: Option<Instant>,
     outgoing: mpsc::Sender<AgentMessage>,
     incoming: Streaming<HubMessage>,
     follower: crate::report::Follower,
@@ -45,7 +51,12 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Opens the stream and says Hello.
-    pub(super) async fn open(channel: Channel, cluster: &str, reports: &Reports) -> Result<Self, Status> {
+    pub(super) async fn open(
+        channel: Channel,
+        cluster: &str,
+        reports: &Reports,
+        hints: &Arc<Notify>,
+    ) -> Result<Self, Status> {
         // Following begins before the board is read: what changes in between is sent again, not lost.
         let follower = reports.follow();
         let statuses = reports.statuses();
@@ -70,8 +81,17 @@ impl Stream {
         let incoming = opened
             .map_err(|_| Status::deadline_exceeded("the stream was not accepted in time"))??
             .into_inner();
-        let (reports, offered) = (reports.clone(), Vec::new());
-        Ok(Self { link, reports, outgoing, incoming, follower, offered, welcomed: false })
+        Ok(Self {
+            link,
+            reports: reports.clone(),
+            hints: Arc::clone(hints),
+            hint_at: None,
+            outgoing,
+            incoming,
+            follower,
+            offered: Vec::new(),
+            welcomed: false,
+        })
     }
 
     /// Keeps the hub informed until the stream ends, and says why it did. `on_welcome` is called once.
@@ -105,13 +125,38 @@ impl Stream {
                 None => std::future::pending().await,
             }
         };
+        let hint_at = self.hint_at;
+        let hint = async {
+            match hint_at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             message = self.incoming.message() => match message? {
-                Some(message) => Ok(heard(message).into_iter().collect()),
+                Some(message) => Ok(self.heard(message).into_iter().collect()),
                 None => Err(Status::unavailable("the hub ended the stream")),
             },
+            () = hint => {
+                self.hint_at = None;
+                self.hints.notify_one();
+                Ok(Vec::new())
+            }
             changes = self.follower.changed() => Ok(changed(changes, &self.reports)),
             () = tick => Ok(vec![Input::Tick]),
+        }
+    }
+
+    fn heard(&mut self, message: HubMessage) -> Option<Input> {
+        match message.body? {
+            hub_message::Body::Welcome(welcome) => Some(Input::Welcome(welcome)),
+            hub_message::Body::Ack(ack) => Some(Input::Ack(ack)),
+            hub_message::Body::Fetch(fetch) => {
+                let spread = Duration::from_millis(fetch.spread_milliseconds.into()).min(HINT_SPREAD_MAX);
+                let at = Instant::now() + spread.mul_f64(chance());
+                self.hint_at = Some(self.hint_at.map_or(at, |before| before.min(at)));
+                None
+            }
         }
     }
 
@@ -168,13 +213,6 @@ impl Stream {
             // Why the stream ended is what its other half says.
             Err(mpsc::error::TrySendError::Closed(_)) | Ok(()) => Ok(None),
         }
-    }
-}
-
-fn heard(message: HubMessage) -> Option<Input> {
-    match message.body? {
-        hub_message::Body::Welcome(welcome) => Some(Input::Welcome(welcome)),
-        hub_message::Body::Ack(ack) => Some(Input::Ack(ack)),
     }
 }
 

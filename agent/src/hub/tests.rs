@@ -66,7 +66,13 @@ impl Story {
             namespace: "muster-system".to_owned(),
         };
         let shutdown = CancellationToken::new();
-        let link = super::run(config, self.reports.clone(), kubernetes(&self.secret), shutdown.clone());
+        let link = super::run(
+            config,
+            self.reports.clone(),
+            Arc::default(),
+            kubernetes(&self.secret),
+            shutdown.clone(),
+        );
         self.link = Some((tokio::spawn(link), shutdown));
     }
 

@@ -10,15 +10,19 @@ use crate::source::{Content, Kind, Manifest, Problem, Snapshot, Wanted};
 impl Core {
     /// The repository was read.
     pub(super) fn snapshot(&mut self, snapshot: Snapshot, now: Now) {
-        let Snapshot { revision, apps, mut held, complete, windows, deselected, .. } = snapshot;
+        let Snapshot { revision, apps, mut held, waiting, complete, windows, deselected, .. } = snapshot;
         let (limit_percent, place) = (snapshot.prune_limit_percent, snapshot.place);
         self.source_known = true;
         let gone: Vec<_> = self
             .apps
             .keys()
-            .filter(|name| !apps.contains_key(*name) && !held.contains_key(*name))
+            .filter(|name| {
+                !apps.contains_key(*name) && !held.contains_key(*name) && !waiting.contains_key(*name)
+            })
             .cloned()
             .collect();
+        let here = waiting.into_iter().filter(|(name, _)| self.apps.contains_key(name));
+        held.extend(here.map(|(name, why)| (name, vec![why])));
         let leaving =
             Leaving { revision: revision.clone(), complete, windows, deselected, limit_percent, place };
         self.leave(&gone, &leaving, now);
@@ -29,8 +33,8 @@ impl Core {
                 .or_insert_with(|| App::new(&name, &self.home, Presence::Wanted));
             app.presence = Presence::Wanted;
             app.leaving = None;
-            app.wanted_revision = revision.clone();
-            let Wanted { options, path, content } = wanted;
+            let Wanted { revision, options, path, content } = wanted;
+            app.wanted_revision = revision;
             let rules = app.options.health.changed(&options.health);
             app.options = options;
             app.note_order();

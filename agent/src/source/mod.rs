@@ -1,11 +1,14 @@
 //! What does Git want of this cluster?
 //!
 //! ```text
-//! poll: fetch --> head --> read: documents, then each app's directory, rendered --> Snapshot
+//! poll: fetch --> head, pins --> read: documents, then each app's directory, rendered --> Snapshot
+//!                                 pins: which revision each app has; revisions: is it one we may follow?
 //! ```
 mod inputs;
+mod pins;
 mod poll;
 mod read;
+mod revisions;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +20,7 @@ use muster_wire::v1::ErrorKind;
 use serde_json::Value;
 
 pub(crate) use muster_spec::Conflicts;
-pub(crate) use poll::{Poller, PollerConfig, read_once};
+pub(crate) use poll::{Branches, Poller, PollerConfig, read_once};
 pub(crate) use rules::Rules;
 
 use crate::drift::Ignores;
@@ -68,9 +71,10 @@ pub(crate) enum Update {
     Failed(Problem),
 }
 
-/// Everything Git says about this cluster at one commit.
+/// Everything Git says about this cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
+    /// The head of the branch; apps may be wanted at others.
     pub(crate) revision: String,
     /// Labels of the Cluster document.
     pub(crate) labels: BTreeMap<String, String>,
@@ -78,6 +82,9 @@ pub(crate) struct Snapshot {
     pub(crate) apps: BTreeMap<String, Wanted>,
     /// Apps whose document is broken: they stay as they are.
     pub(crate) held: BTreeMap<String, Vec<Problem>>,
+    /// Apps whose turn in their wave has not come: they stay as they are where they are, and are not made
+    /// where they are not.
+    pub(crate) waiting: BTreeMap<String, Problem>,
     /// False when an app may be missing here only because something could not be read. Then no app may
     /// be taken for removed.
     pub(crate) complete: bool,
@@ -98,6 +105,8 @@ pub(crate) struct Snapshot {
 /// One app as Git wants it.
 #[derive(Debug)]
 pub(crate) struct Wanted {
+    /// The commit its document and manifests are of.
+    pub(crate) revision: String,
     pub(crate) options: Options,
     /// Directory of the manifests.
     pub(crate) path: String,

@@ -4,14 +4,16 @@
 //! Opening --mirror open--> read what an earlier run fetched --> Polling --fails--> Polling, later
 //! ```
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_git::{GitError, Mirror, Remote, Revision};
 use muster_spec::ClusterName;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::inputs::Delivered;
-use super::read::{self, Pace};
+use super::read::{Pace, Reading};
+use super::revisions::Catalogs;
 use super::{Kind, Problem, Snapshot, Update};
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -31,11 +33,22 @@ pub(crate) struct PollerConfig {
     pub(crate) remote: Remote,
     /// Directory of the mirror.
     pub(crate) directory: PathBuf,
-    pub(crate) branch: String,
+    pub(crate) branches: Branches,
     pub(crate) cluster: ClusterName,
     /// Overrules the Fleet document.
     pub(crate) interval: Option<Duration>,
     pub(crate) metrics: Metrics,
+    /// Told when there are news to be fetched at once.
+    pub(crate) hints: Arc<Notify>,
+}
+
+/// The branches that are read.
+#[derive(Clone, Debug)]
+pub(crate) struct Branches {
+    /// The one that is followed.
+    pub(crate) main: String,
+    /// The one with the pins of waves; there may be none.
+    pub(crate) pins: String,
 }
 
 /// Asks Git for news, for ever.
@@ -50,9 +63,10 @@ pub(crate) struct Poller {
 #[derive(Default)]
 struct State {
     mirror: Option<Mirror>,
+    catalogs: Catalogs,
     delivered: Delivered,
-    /// Revision of the last snapshot.
-    last: Option<Revision>,
+    /// Of the last snapshot: the head, and that of the branch of pins.
+    last: Option<(Revision, Option<Revision>)>,
 }
 
 impl Poller {
@@ -90,7 +104,10 @@ impl Poller {
             if failed {
                 tokio::time::sleep(backoff.next_wait().min(self.interval())).await;
             } else if !again_at_once {
-                tokio::time::sleep(self.next_wait()).await;
+                tokio::select! {
+                    () = tokio::time::sleep(self.next_wait()) => {}
+                    () = self.config.hints.notified() => {}
+                }
             }
         }
     }
@@ -109,10 +126,10 @@ impl Poller {
     async fn round(&mut self, fetch: bool) -> Result<Option<Update>, Problem> {
         let mut state = std::mem::take(&mut self.state);
         let (remote, directory) = (self.config.remote.clone(), self.config.directory.clone());
-        let (branch, cluster) = (self.config.branch.clone(), self.config.cluster.clone());
+        let (branches, cluster) = (self.config.branches.clone(), self.config.cluster.clone());
         let metrics = self.config.metrics.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let result = look(&mut state, remote, &directory, &branch, &cluster, fetch, &metrics);
+            let result = look(&mut state, remote, &directory, &branches, &cluster, fetch, &metrics);
             (state, result)
         });
         match work.await {
@@ -146,10 +163,11 @@ pub(crate) async fn read_once(
     directory: &Path,
     metrics: &Metrics,
 ) -> Result<Snapshot, String> {
-    let (remote, branch, cluster) = (config.remote.clone(), config.branch.clone(), config.cluster.clone());
+    let branches = Branches { main: config.branch.clone(), pins: config.pins_branch.clone() };
+    let (remote, cluster) = (config.remote.clone(), config.cluster.clone());
     let (directory, metrics) = (directory.to_owned(), metrics.clone());
     let work = tokio::task::spawn_blocking(move || {
-        look(&mut State::default(), remote, &directory, &branch, &cluster, true, &metrics)
+        look(&mut State::default(), remote, &directory, &branches, &cluster, true, &metrics)
     });
     match work.await {
         Ok(Ok(Some((snapshot, _)))) => Ok(snapshot),
@@ -164,7 +182,7 @@ fn look(
     state: &mut State,
     remote: Remote,
     directory: &std::path::Path,
-    branch: &str,
+    branches: &Branches,
     cluster: &ClusterName,
     fetch: bool,
     metrics: &Metrics,
@@ -175,23 +193,33 @@ fn look(
     };
     if fetch {
         let began = Instant::now();
-        let fetched = mirror.fetch(&[branch]);
+        let fetched = mirror.fetch(&[&branches.main, &branches.pins]);
         metrics.fetched(fetched.is_ok(), began.elapsed());
         fetched?;
     }
-    let head = match mirror.resolve(branch) {
+    let head = match mirror.resolve(&branches.main) {
         Ok(head) => head,
         // Nothing fetched by an earlier run: that is no failure.
         Err(_) if !fetch => return Ok(None),
         Err(error) => return Err(error),
     };
-    if state.last == Some(head) {
+    let at = (head, mirror.resolve(&branches.pins).ok());
+    if state.last == Some(at) {
         return Ok(None);
     }
-    let (mut snapshot, pace) = read::snapshot(mirror, &head, cluster, &mut state.delivered, metrics)?;
+    let mut reading = Reading {
+        mirror,
+        catalogs: &mut state.catalogs,
+        delivered: &mut state.delivered,
+        metrics,
+        branch: &branches.main,
+        cluster,
+        fetch,
+    };
+    let Some((mut snapshot, pace)) = reading.snapshot(at.0, at.1)? else { return Ok(None) };
     snapshot.fetched = fetch;
     tracing::info!(revision = %head, apps = snapshot.apps.len(), "Read the repository.");
-    state.last = Some(head);
+    state.last = Some(at);
     Ok(Some((snapshot, pace)))
 }
 

@@ -1,16 +1,18 @@
-//! What does one commit say about this cluster?
+//! What does Git say about this cluster?
 //!
-//! Documents first, then the directory of each app that selects the cluster. What is wrong with one app
-//! stays with that app.
+//! Documents first: those of the head, then of each revision that a track of this cluster's wave is pinned to.
+//! Then the directory of each app, at its revision. What is wrong with one app stays with that app.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_git::{GitError, Mirror, ReadLimits, Revision};
+use muster_git::{GitError, Mirror, Revision};
 use muster_render::{RenderErrors, Source};
-use muster_spec::{App, Catalog, Cluster, ClusterName, Located, SpecError, Window};
+use muster_spec::{App, AppName, Catalog, Cluster, ClusterName, Fleet, Located, SpecError, Window};
 
 use super::inputs::{AtRevision, Delivered, Found};
+use super::pins::{Choice, Following, Known, Pinned, following};
+use super::revisions::Catalogs;
 use super::rules::rules;
 use super::{Content, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
 use crate::drift::Ignores;
@@ -25,57 +27,144 @@ pub(super) struct Pace {
     pub(super) jitter_percent: u8,
 }
 
-/// Reads everything at a revision. `delivered` says what the reconciler has; it is brought up to date.
-///
-/// # Errors
-/// When the revision cannot be read at all.
-pub(super) fn snapshot(
-    mirror: &Mirror,
-    revision: &Revision,
-    name: &ClusterName,
-    delivered: &mut Delivered,
-    metrics: &Metrics,
-) -> Result<(Snapshot, Option<Pace>), GitError> {
-    // What no document can be in is not loaded; what is too large to be one is left out.
-    let limits = ReadLimits { skip_refused: true, ..ReadLimits::default() };
-    let tree = mirror.read_matching(revision, "", &limits, &is_manifest)?;
-    let catalog = Catalog::load(tree.files().iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
-    drop(tree);
-    let mut snapshot = select(&catalog, name, &revision.to_string());
-    let Some(cluster) = catalog.clusters.get(name) else {
-        delivered.retain(|_| false);
-        let pace = pace(&catalog, None);
-        return Ok((snapshot, pace));
-    };
-    let pace = pace(&catalog, Some(&cluster.value));
-    snapshot.windows = fleet_windows(&catalog);
-    for (app, problems) in unsupported(&catalog, &cluster.value) {
-        snapshot.held.entry(app).or_default().extend(problems);
-    }
-    for app in catalog.apps_for(&cluster.value) {
-        if !snapshot.held.contains_key(app.value.name().as_str()) {
-            let wanted = wanted(mirror, revision, &catalog, app, &cluster.value, delivered, metrics);
-            snapshot.apps.insert(app.value.name().to_string(), wanted);
-        }
-    }
-    delivered.retain(|app| snapshot.apps.contains_key(app));
-    Ok((snapshot, pace))
+/// What is read, and what of it is known from before.
+pub(super) struct Reading<'a> {
+    pub(super) mirror: &'a mut Mirror,
+    pub(super) catalogs: &'a mut Catalogs,
+    /// What the reconciler has; it is brought up to date.
+    pub(super) delivered: &'a mut Delivered,
+    pub(super) metrics: &'a Metrics,
+    /// The branch that is followed; pinned revisions must be on it.
+    pub(super) branch: &'a str,
+    pub(super) cluster: &'a ClusterName,
+    /// Whether the server may be asked for what is not here.
+    pub(super) fetch: bool,
 }
 
-fn is_manifest(path: &str) -> bool {
-    [".yaml", ".yml", ".json"].iter().any(|ending| path.ends_with(ending))
+impl Reading<'_> {
+    /// Reads everything, with the branch at `head` and the branch of pins at `pins`; `None` when the server
+    /// would have to be asked for it.
+    ///
+    /// # Errors
+    /// When the head cannot be read at all, or the server not be asked.
+    pub(super) fn snapshot(
+        &mut self,
+        head: Revision,
+        pins: Option<Revision>,
+    ) -> Result<Option<(Snapshot, Option<Pace>)>, GitError> {
+        let documents = self.catalogs.at(self.mirror, head)?;
+        let mut snapshot = select(&documents, self.cluster, &head.to_string());
+        let Some(cluster) = documents.clusters.get(self.cluster) else {
+            self.delivered.retain(|_| false);
+            return Ok(Some((snapshot, pace(&documents, None))));
+        };
+        let cluster = &cluster.value;
+        snapshot.windows = fleet_windows(documents.fleet.as_ref());
+        let pace = pace(&documents, Some(cluster));
+        let mut pinned = BTreeMap::new();
+        let (mut wave, mut is_first) = (None, true);
+        match following(&documents, cluster) {
+            Following::Head => {}
+            Following::Nothing(problem) => {
+                snapshot.complete = false;
+                for app in documents.apps_for(cluster) {
+                    snapshot.held.insert(app.value.name().to_string(), vec![problem.clone()]);
+                }
+                return Ok(Some((snapshot, pace)));
+            }
+            Following::Wave { name, is_first: first } => {
+                let Some(found) = self.pinned(pins, &name)? else { return Ok(None) };
+                snapshot.complete &= first || found.is_complete();
+                snapshot.problems.extend(found.problems);
+                (wave, is_first, pinned) = (Some(name), first, found.tracks);
+            }
+        }
+        let known = Known {
+            head_revision: head,
+            head: &documents,
+            cluster,
+            wave: wave.as_ref(),
+            is_first,
+            pinned: &pinned,
+        };
+        snapshot.complete &= known.is_complete();
+        let choices = known.choose();
+        for (name, choice) in &choices {
+            match choice {
+                Choice::Held(problems) => drop(snapshot.held.insert(name.to_string(), problems.clone())),
+                Choice::Waits(problem) => drop(snapshot.waiting.insert(name.to_string(), problem.clone())),
+                Choice::At(revision, app) => {
+                    let problems = unsupported(app, &choices);
+                    if !problems.is_empty() {
+                        snapshot.held.insert(name.to_string(), problems);
+                        continue;
+                    }
+                    let wanted = self.wanted(*revision, documents.fleet.as_ref(), app, cluster);
+                    snapshot.apps.insert(name.to_string(), wanted);
+                }
+            }
+        }
+        self.delivered.retain(|app| snapshot.apps.contains_key(app));
+        let in_use = pinned.values().filter_map(|pinned| match pinned {
+            Pinned::At(revision, _) => Some(*revision),
+            Pinned::Refused(_) => None,
+        });
+        self.catalogs.retain(&in_use.chain([head]).collect());
+        Ok(Some((snapshot, pace)))
+    }
+
+    fn wanted(
+        &mut self,
+        revision: Revision,
+        fleet: Option<&Located<Fleet>>,
+        app: &Located<App>,
+        cluster: &Cluster,
+    ) -> Wanted {
+        let name = app.value.name().to_string();
+        let mut options = options(fleet, app);
+        let broken =
+            |kind, place: String, message: String| Content::Broken(vec![Problem { kind, place, message }]);
+        let source = app
+            .value
+            .source_path(cluster)
+            .and_then(|path| Ok(Source { path, substitutions: app.value.substitutions(cluster)? }));
+        let shown = revision.to_string();
+        let source = match source {
+            Ok(source) => source,
+            Err(error) => {
+                self.delivered.forget(&name);
+                let content = broken(Kind::Document, app.place(), error.to_string());
+                return Wanted { revision: shown, options, path: String::new(), content };
+            }
+        };
+        let path = source.path.clone();
+        options.rules = match rules(fleet, app, &path) {
+            Ok(rules) => rules,
+            Err(problems) => {
+                self.delivered.forget(&name);
+                return Wanted { revision: shown, options, path, content: Content::Broken(problems) };
+            }
+        };
+        let contents = AtRevision { mirror: self.mirror, revision: &revision };
+        let rendered_in = |took| self.metrics.rendered(took);
+        let asked = format!("{options:?}");
+        let content = match self.delivered.app(&name, &asked, &source, &contents, &rendered_in) {
+            Ok(Found::Unchanged) => Content::Unchanged,
+            Ok(Found::Rendered(rendered)) => content(rendered),
+            Err(error) => {
+                broken(Kind::Render, path.clone(), format!("{error}. Its objects stay as they are."))
+            }
+        };
+        Wanted { revision: shown, options, path, content }
+    }
 }
 
 /// The part of a snapshot that the documents alone decide.
 fn select(catalog: &Catalog, name: &ClusterName, revision: &str) -> Snapshot {
     let mut snapshot = Snapshot { revision: revision.to_owned(), complete: true, ..Snapshot::default() };
-    for error in &catalog.errors {
-        let app = error.document.as_ref().filter(|(kind, _)| kind == "App");
-        match app {
-            Some((_, app)) => snapshot.held.entry(app.clone()).or_default().push(of_document(error)),
-            None => snapshot.problems.push(of_document(error)),
-        }
-    }
+    // What is wrong with an app is told where it is decided which apps there are.
+    let of_no_app = |error: &&SpecError| error.document.as_ref().is_none_or(|(kind, _)| kind != "App");
+    snapshot.problems = catalog.errors.iter().filter(of_no_app).map(of_document).collect();
     match catalog.clusters.get(name) {
         Some(cluster) => {
             let labels = &cluster.value.metadata.labels;
@@ -105,7 +194,8 @@ fn select(catalog: &Catalog, name: &ClusterName, revision: &str) -> Snapshot {
     snapshot
 }
 
-fn of_document(error: &SpecError) -> Problem {
+/// An error of a document, in the words of a status.
+pub(super) fn of_document(error: &SpecError) -> Problem {
     let message = match error.field.as_str() {
         "" => error.message.clone(),
         field => format!("{field}: {}", error.message),
@@ -117,71 +207,25 @@ fn of_document(error: &SpecError) -> Problem {
     }
 }
 
-/// Apps that ask for something this agent cannot do. Doing only the rest would be worse than nothing:
-/// an ignored wave lets an unproved revision into production.
-fn unsupported(catalog: &Catalog, cluster: &Cluster) -> Vec<(String, Vec<Problem>)> {
-    let wave = waits_in_wave(catalog, cluster);
-    let refuse = |app: &Located<App>, field: &str| Problem {
-        kind: Kind::Document,
-        place: app.place(),
-        message: format!(
-            "This version of the agent cannot do what {field} asks for; remove it or update the agent."
-        ),
-    };
-    catalog
-        .apps_for(cluster)
-        .into_iter()
-        .filter_map(|app| {
-            let spec = &app.value.spec;
-            let fields = [("spec.source.repo", spec.source.repo.is_some())];
-            let fields = fields.iter().filter(|(_, used)| *used).map(|(field, _)| refuse(app, field));
-            let problems: Vec<_> =
-                fields.chain(elsewhere(catalog, cluster, app)).chain(wave.clone()).collect();
-            (!problems.is_empty()).then(|| (app.value.name().to_string(), problems))
-        })
-        .collect()
-}
-
-/// Apps that this one waits for and that do not come to this cluster: it would wait for ever.
-fn elsewhere(catalog: &Catalog, cluster: &Cluster, app: &Located<App>) -> Vec<Problem> {
-    let missing = app.value.spec.depends_on.iter().enumerate().filter(|(_, name)| {
-        catalog.apps.get(*name).is_some_and(|other| !other.value.spec.clusters.selects(cluster))
-    });
-    missing
-        .map(|(index, name)| Problem {
-            kind: Kind::Document,
-            place: app.place(),
-            message: format!(
-                "spec.dependsOn[{index}]: the app {name} does not select this cluster, so it would be waited for \
-                 for ever. Let it select the cluster, or depend on it only where it does."
-            ),
-        })
-        .collect()
-}
-
-/// Only the first wave follows the head of the branch; this agent cannot read the pins that all others follow.
-fn waits_in_wave(catalog: &Catalog, cluster: &Cluster) -> Option<Problem> {
-    if catalog.has_broken(muster_spec::Kind::Fleet) {
-        let message = "The Fleet document cannot be read, so it is not known whether this cluster waits for a wave. \
-                       Its apps stay as they are until it can.";
-        return Some(Problem { kind: Kind::Document, place: String::new(), message: message.to_owned() });
-    }
-    let fleet = catalog.fleet.as_ref()?;
-    let first = fleet.value.spec.waves.first()?;
-    let place = fleet.place();
-    let refuse = |message| Some(Problem { kind: Kind::Document, place, message });
-    match fleet.value.wave_of(cluster) {
-        Some(wave) if wave.name == first.name => None,
-        Some(wave) => refuse(format!(
-            "This cluster is in wave {}, and this version of the agent cannot follow the pins of any wave but the \
-             first, {}. Its apps stay as they are; remove spec.waves or update the agent.",
-            wave.name, first.name
-        )),
-        None => refuse(
-            "The fleet has waves and no wave selects this cluster. Its apps stay as they are; add its labels to a wave."
+/// What an app asks for that this agent cannot do here. Doing only the rest would be worse than nothing.
+fn unsupported(app: &Located<App>, choices: &BTreeMap<AppName, Choice<'_>>) -> Vec<Problem> {
+    let spec = &app.value.spec;
+    let refuse = |message: String| Problem { kind: Kind::Document, place: app.place(), message };
+    let repo = spec.source.repo.is_some().then(|| {
+        refuse(
+            "This version of the agent cannot do what spec.source.repo asks for; remove it or update the agent."
                 .to_owned(),
-        ),
-    }
+        )
+    });
+    // It would be waited for without end.
+    let missing = spec.depends_on.iter().enumerate().filter(|(_, name)| !choices.contains_key(*name));
+    let missing = missing.map(|(index, name)| {
+        refuse(format!(
+            "spec.dependsOn[{index}]: the app {name} does not select this cluster, so it would be waited for for \
+             ever. Let it select the cluster, or depend on it only where it does."
+        ))
+    });
+    repo.into_iter().chain(missing).collect()
 }
 
 /// How often to ask Git: as the fleet says, or as the most impatient of the cluster's apps does.
@@ -196,21 +240,21 @@ fn pace(catalog: &Catalog, cluster: Option<&Cluster>) -> Option<Pace> {
     Some(Pace { interval: interval.into(), jitter_percent: fleet.jitter.get() })
 }
 
-fn fleet_windows(catalog: &Catalog) -> Vec<Window> {
-    catalog.fleet.as_ref().map(|fleet| fleet.value.spec.windows.clone()).unwrap_or_default()
+fn fleet_windows(fleet: Option<&Located<Fleet>>) -> Vec<Window> {
+    fleet.map(|fleet| fleet.value.spec.windows.clone()).unwrap_or_default()
 }
 
-fn options(catalog: &Catalog, app: &Located<App>) -> Options {
+fn options(fleet: Option<&Located<Fleet>>, app: &Located<App>) -> Options {
     let spec = &app.value.spec;
     let sync = &spec.sync;
     let mut health = HealthRules::default();
     health.add(&spec.health, &app.place());
-    if let Some(fleet) = &catalog.fleet {
+    if let Some(fleet) = fleet {
         health.add(&fleet.value.spec.health, &fleet.place());
     }
     let backoff = &sync.retry.backoff;
     let longest = backoff.max_duration.into();
-    let fleet = fleet_windows(catalog).into_iter().filter(|window| window.concerns(app.value.name()));
+    let fleet = fleet_windows(fleet).into_iter().filter(|window| window.concerns(app.value.name()));
     let account = sync.service_account.as_ref().zip(spec.namespace.as_ref());
     Options {
         namespace: spec.namespace.as_ref().map(ToString::to_string),
@@ -235,49 +279,6 @@ fn options(catalog: &Catalog, app: &Located<App>) -> Options {
         timeout: sync.timeout.into(),
         depends_on: app.value.spec.depends_on.iter().map(ToString::to_string).collect(),
     }
-}
-
-fn wanted(
-    mirror: &Mirror,
-    revision: &Revision,
-    catalog: &Catalog,
-    app: &Located<App>,
-    cluster: &Cluster,
-    delivered: &mut Delivered,
-    metrics: &Metrics,
-) -> Wanted {
-    let name = app.value.name().to_string();
-    let mut options = options(catalog, app);
-    let broken =
-        |kind, place: String, message: String| Content::Broken(vec![Problem { kind, place, message }]);
-    let source = app
-        .value
-        .source_path(cluster)
-        .and_then(|path| Ok(Source { path, substitutions: app.value.substitutions(cluster)? }));
-    let source = match source {
-        Ok(source) => source,
-        Err(error) => {
-            delivered.forget(&name);
-            let content = broken(Kind::Document, app.place(), error.to_string());
-            return Wanted { options, path: String::new(), content };
-        }
-    };
-    let path = source.path.clone();
-    options.rules = match rules(catalog, app, &path) {
-        Ok(rules) => rules,
-        Err(problems) => {
-            delivered.forget(&name);
-            return Wanted { options, path, content: Content::Broken(problems) };
-        }
-    };
-    let contents = AtRevision { mirror, revision };
-    let rendered_in = |took| metrics.rendered(took);
-    let content = match delivered.app(&name, &format!("{options:?}"), &source, &contents, &rendered_in) {
-        Ok(Found::Unchanged) => Content::Unchanged,
-        Ok(Found::Rendered(rendered)) => content(rendered),
-        Err(error) => broken(Kind::Render, path.clone(), format!("{error}. Its objects stay as they are.")),
-    };
-    Wanted { options, path, content }
 }
 
 fn content(rendered: Result<Vec<muster_render::Object>, RenderErrors>) -> Content {
@@ -324,16 +325,6 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_app_is_held_and_the_rest_is_complete() {
-        let broken = app("web", "  prune: yes\n");
-        let catalog = load(&[("c.yaml", CLUSTER), ("web.yaml", &broken), ("api.yaml", &app("api", ""))]);
-        let snapshot = select(&catalog, &dev(), "abc");
-        assert!(snapshot.complete && snapshot.problems.is_empty());
-        assert_eq!(snapshot.held.keys().collect::<Vec<_>>(), ["web"]);
-        assert!(snapshot.held["web"][0].place.starts_with("web.yaml:"), "{:?}", snapshot.held);
-    }
-
-    #[test]
     fn an_app_that_selects_other_clusters_is_told_from_one_that_is_gone() {
         let elsewhere = app("api", "").replace("env: dev", "env: prod");
         let cluster = format!("{CLUSTER}spec: {{pruneLimit: 80%}}\n");
@@ -361,38 +352,20 @@ mod tests {
             ),
         ]);
         assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
-        let refused = unsupported(&catalog, &catalog.clusters[&dev()].value);
+        let app = catalog.apps.values().next().unwrap();
+        let refused = unsupported(app, &BTreeMap::new());
         assert_eq!(refused.len(), 1);
-        assert!(refused[0].1[0].message.contains("spec.source.repo"));
+        assert!(refused[0].message.contains("spec.source.repo"));
     }
 
     #[test]
-    fn only_the_first_wave_follows_the_head() {
-        let wave = |name: &str, env: &str| {
-            format!("  - {{name: {name}, clusters: {{matchLabels: {{env: {env}}}}}}}\n")
-        };
-        let held = |waves: String| {
-            let head =
-                "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec:\n  waves:\n";
-            let fleet = format!("{head}{waves}");
-            let catalog = load(&[("f.yaml", &fleet), ("c.yaml", CLUSTER), ("web.yaml", &app("web", ""))]);
-            assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
-            let held = unsupported(&catalog, &catalog.clusters[&dev()].value);
-            held.into_iter().map(|(_, problems)| problems[0].message.clone()).next()
-        };
-        assert_eq!(held(wave("first", "dev") + &wave("last", "prod")), None);
-        let second = held(wave("first", "test") + &wave("last", "dev")).unwrap();
-        assert!(second.starts_with("This cluster is in wave last"), "{second}");
-        let none = held(wave("first", "test")).unwrap();
-        assert!(none.contains("no wave selects this cluster"), "{none}");
-    }
-
-    #[test]
-    fn a_fleet_that_cannot_be_read_holds_every_app() {
-        let fleet =
-            "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec: {wave: []}\n";
-        let catalog = load(&[("f.yaml", fleet), ("c.yaml", CLUSTER), ("web.yaml", &app("web", ""))]);
-        let held = unsupported(&catalog, &catalog.clusters[&dev()].value);
-        assert!(held[0].1[0].message.starts_with("The Fleet document cannot be read"), "{held:?}");
+    fn what_never_comes_is_not_waited_for() {
+        let waiting = app("web", "  dependsOn: [api]\n");
+        let catalog = load(&[("c.yaml", CLUSTER), ("web.yaml", &waiting), ("api.yaml", &app("api", ""))]);
+        let web = &catalog.apps["web"];
+        let later =
+            Choice::Waits(Problem { kind: Kind::Document, place: String::new(), message: String::new() });
+        assert_eq!(unsupported(web, &[("api".parse().unwrap(), later)].into()), []);
+        assert!(unsupported(web, &BTreeMap::new())[0].message.contains("spec.dependsOn[0]"));
     }
 }

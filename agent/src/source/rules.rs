@@ -1,7 +1,7 @@
 //! What may an app do here, by the Fleet document?
 use std::sync::Arc;
 
-use muster_spec::{App, Bounds, Catalog, Located};
+use muster_spec::{App, Bounds, Fleet, Located};
 
 use super::{Kind, Problem};
 
@@ -26,11 +26,11 @@ impl Rules {
 /// # Errors
 /// What its document asks for that it may not have.
 pub(super) fn rules(
-    catalog: &Catalog,
+    fleet: Option<&Located<Fleet>>,
     app: &Located<App>,
     path: &str,
 ) -> Result<Option<Arc<Rules>>, Vec<Problem>> {
-    let Some(fleet) = &catalog.fleet else { return Ok(None) };
+    let Some(fleet) = fleet else { return Ok(None) };
     let refused = |refusal: muster_spec::Refusal| Problem {
         kind: Kind::Document,
         place: app.place(),

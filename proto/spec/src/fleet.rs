@@ -96,6 +96,28 @@ pub struct Wave {
     /// How many clusters of the wave may be unhealthy before it stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unhealthy: Option<Amount>,
+    /// How long a revision may take to become Synced and Healthy in the clusters that have it, before
+    /// the wave halts.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+    /// What becomes of a revision with which the wave halts.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(30 * 60)
+}
+
+/// What becomes of a revision with which a wave halts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", expecting = "one of `halt`, `rollback`")]
+pub enum OnFailure {
+    /// It stays where it is, for people to look at, and goes no further.
+    #[default]
+    Halt,
+    /// The clusters that have it get the revision before it back.
+    Rollback,
 }
 
 /// A gate that opens by hand.

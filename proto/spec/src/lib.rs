@@ -55,14 +55,14 @@ pub use document::{Document, Kind, Located, Metadata};
 pub use duration::Duration;
 pub use error::SpecError;
 pub use field_path::{FieldPath, FieldPathError, FieldPlace, PlaceStep, at_place, take_out};
-pub use fleet::{Approval, Fleet, FleetSpec, Wave};
+pub use fleet::{Approval, Fleet, FleetSpec, OnFailure, Wave};
 pub use health::HealthRule;
 pub use names::{
     AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
     ServiceAccountName, TrackName, VariableName, WaveName,
 };
 pub use parse::{Parsed, parse_file};
-pub use pin::{Evidence, PinnedSource, WavePin, WavePinSpec};
+pub use pin::{Evidence, Judgement, Note, PinnedSource, Verdict, WavePin, WavePinSpec};
 pub use schema::schemas;
 pub use selector::{Operator, Requirement, Selector};
 pub use suspend::{Moment, Suspend, Suspension};

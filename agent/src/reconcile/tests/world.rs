@@ -156,7 +156,8 @@ impl World {
                 windows: self.windows(),
                 ..Options::default()
             };
-            (app.clone(), Wanted { options, path: app.clone(), content })
+            let revision = format!("r{}", self.revision);
+            (app.clone(), Wanted { revision, options, path: app.clone(), content })
         });
         let snapshot = Snapshot {
             revision: format!("r{}", self.revision),
