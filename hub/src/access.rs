@@ -22,13 +22,14 @@ enum Audience {
     Operators,
 }
 
-const SERVICES: [(&str, Audience); 7] = [
+const SERVICES: [(&str, Audience); 8] = [
     ("grpc.health.v1.Health", Audience::Anyone),
     ("grpc.reflection.v1.ServerReflection", Audience::Operators),
     ("grpc.reflection.v1alpha.ServerReflection", Audience::Operators),
     ("muster.v1.AgentService", Audience::Clusters),
     ("muster.v1.EnrollmentService", Audience::Anyone),
     ("muster.v1.FleetService", Audience::Operators),
+    ("muster.v1.PromotionService", Audience::Operators),
     ("muster.v1.TokenService", Audience::Operators),
 ];
 
@@ -154,6 +155,7 @@ mod tests {
             ("/muster.v1.AgentService/Connect", none, ok, denied),
             ("/muster.v1.AgentService/Renew", none, ok, denied),
             ("/muster.v1.FleetService/ListApps", none, denied, ok),
+            ("/muster.v1.PromotionService/Decide", none, denied, ok),
             ("/muster.v1.TokenService/CreateToken", none, denied, ok),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", none, denied, ok),
             ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", none, denied, ok),

@@ -17,7 +17,11 @@ use serde::Deserialize;
 
 use self::store::StoreFile;
 pub use self::store::{Etcd, StoreSettings};
-use crate::{address::Address, authority::CLUSTER_LIFETIME_RANGE};
+use crate::{
+    address::Address,
+    authority::CLUSTER_LIFETIME_RANGE,
+    repository::{RepositoryFlags, RepositorySettings},
+};
 
 /// Name of the file in the hub's directory.
 pub const CONFIG_FILE: &str = "config.yaml";
@@ -53,6 +57,9 @@ pub struct RunFlags {
     /// What to log: a level, or more finely as in `info,muster_hub=debug` [default: info].
     #[arg(long, env = "MUSTER_HUB_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// The fleet repository.
+    #[command(flatten)]
+    pub repository: RepositoryFlags,
 }
 
 /// `config.yaml`.
@@ -66,6 +73,7 @@ struct File {
     log_format: Option<String>,
     log: Option<String>,
     store: StoreFile,
+    repository: RepositoryFlags,
 }
 
 /// How the log is written.
@@ -97,6 +105,8 @@ pub struct Settings {
     pub log: String,
     /// Where the hub keeps what it knows.
     pub store: StoreSettings,
+    /// The fleet repository; without it nothing is promoted.
+    pub repository: Option<RepositorySettings>,
 }
 
 /// Everything that is wrong with the settings.
@@ -168,6 +178,7 @@ impl Settings {
             LogFormat::from_str(text, false).map_err(|_| format!("{text:?} is neither text nor json"))
         });
         let log = log.map_or_else(|| "info".to_owned(), |(text, _)| text);
+        let repository = flags.repository.or(file.repository).check(&mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
             match host.parse::<Address>() {
@@ -197,6 +208,7 @@ impl Settings {
                     log_format,
                     log,
                     store,
+                    repository,
                 })
             }
             _ => Err(ConfigError(problems)),

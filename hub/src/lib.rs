@@ -6,8 +6,10 @@
 //! muster  -- certificate          call what  fleet, tokens          fleet::State, keeps in store,
 //!                                                                   then tells watchers and agents
 //! ```
+//! repository: follows the fleet's Git, asks waves what may move, and commits that
+//!
 //! The hub holds no cluster credential, cannot reach a cluster, and links no Kubernetes client. What it
-//! decides is plain code over data ([`fleet`], [`tokens`], [`csr`]); the rest moves bytes.
+//! decides is plain code over data ([`fleet`], [`waves`], [`tokens`], [`csr`]); the rest moves bytes.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -24,6 +26,7 @@ pub mod identity;
 pub mod init;
 mod listener;
 pub mod record;
+pub mod repository;
 pub mod server;
 mod service;
 pub mod store;
@@ -31,3 +34,4 @@ mod streams;
 pub mod tls;
 pub mod tokens;
 mod watch;
+pub mod waves;

@@ -6,7 +6,8 @@ use muster_wire::{
     DESCRIPTORS, MESSAGE_BYTES_MAX,
     v1::{
         agent_service_server::AgentServiceServer, enrollment_service_server::EnrollmentServiceServer,
-        fleet_service_server::FleetServiceServer, token_service_server::TokenServiceServer,
+        fleet_service_server::FleetServiceServer, promotion_service_server::PromotionServiceServer,
+        token_service_server::TokenServiceServer,
     },
 };
 use tokio::{
@@ -39,6 +40,7 @@ use crate::{
     init::{self, InitError},
     listener,
     record::{Change, Key, Loaded},
+    repository::Follower,
     service::{Hub, Serve},
     store::{EtcdStore, Incoming, LocalStore, Store, StoreError},
     streams::Streams,
@@ -46,6 +48,8 @@ use crate::{
     watch::Watchers,
 };
 
+/// Folder of the mirror of the fleet repository.
+const MIRROR: &str = "repository";
 /// How often time is looked at: silence, certificates, old tokens.
 const TICK: Duration = Duration::from_secs(1);
 /// How long agents and callers have to hang up when the hub stops.
@@ -135,6 +139,12 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         give_up: give_up.clone(),
     };
     let (committer, thread) = writer.start().map_err(ServeError::Thread)?;
+    let hints = watch::Sender::new(0);
+    let followed = settings.repository.map(|repository| {
+        let directory = settings.directory.join(MIRROR);
+        Follower::new(repository, directory, Arc::clone(&fleet), clock, hints.clone(), leader.clone())
+    });
+    let (follower, promotion) = followed.unzip();
     let hub = Arc::new(Hub {
         authority,
         fleet,
@@ -146,11 +156,16 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         certificate_lifetime: settings.certificate_lifetime,
         leader,
         stopping: stop.clone(),
+        promotion,
+        hints,
         tasks: TaskTracker::new(),
     });
 
     let (reporter, health) = tonic_health::server::health_reporter();
     let mut companions = JoinSet::new();
+    if let Some(follower) = follower {
+        companions.spawn(follower.run(stop.clone()));
+    }
     companions.spawn(keep_time(Arc::clone(&hub), certificate));
     if let Some(incoming) = incoming {
         companions.spawn(take_in(incoming, committer.clone()));
@@ -269,6 +284,7 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
         .add_service(AgentServiceServer::new(serve()).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(EnrollmentServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(FleetServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(PromotionServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(TokenServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -322,6 +338,7 @@ async fn tell_health(
             "muster.v1.AgentService",
             "muster.v1.EnrollmentService",
             "muster.v1.FleetService",
+            "muster.v1.PromotionService",
             "muster.v1.TokenService",
         ];
         for service in services {

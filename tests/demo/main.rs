@@ -15,8 +15,8 @@ use clap::Parser;
 use muster_tests::fleet::Target;
 use story::Story;
 
-/// Runs a Git server, a hub and three clusters with an agent each, and shows drift being healed and a commit
-/// being rolled out. Everything is on loopback and in a temporary directory.
+/// Runs a Git server, a hub and three clusters with an agent each, and shows drift being healed, a commit being
+/// rolled out, and another being promoted from wave to wave. Everything is on loopback and in a temporary directory.
 #[derive(Parser)]
 #[command(name = "deploy/demo", version)]
 struct Arguments {
@@ -51,6 +51,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     story.deploy().await?;
     story.drift().await?;
     story.roll_out().await?;
+    if story.has_every_wave() {
+        story.promote().await?;
+        story.halt().await?;
+        story.roll_back().await?;
+    }
     story.end().await?;
     if arguments.once {
         return Ok(());

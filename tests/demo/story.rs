@@ -10,6 +10,14 @@ use muster_tests::wait;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const APP: &str = "gitops-demo";
+/// The Fleet document, and what it gains.
+const FLEET: &str = "muster.yaml";
+const WAVES: [&str; 3] = ["dev", "staging", "prod"];
+const WAVES_TEXT: &str = "  waves:
+  - {name: dev, clusters: {matchLabels: {env: dev}}}
+  - {name: staging, clusters: {matchLabels: {env: staging}}, soak: 2s}
+  - {name: prod, clusters: {matchLabels: {env: prod}}, approval: {required: 1}}
+";
 const FILE: &str = "manifests/gitops-demo/deployment.yaml";
 /// First syncs on real clusters wait for images to be pulled.
 const ROLL_OUT_DEADLINE: Duration = Duration::from_secs(300);
@@ -30,7 +38,7 @@ impl Story {
             let path = format!("clusters/{}.yaml", cluster.name);
             files.entry(path).or_insert_with(|| document(&cluster.name).into_bytes());
         }
-        let fleet = Fleet::start(&files).await?;
+        let fleet = Fleet::start_promoting(&files).await?;
         let mut story = Story { fleet, clusters, simulated, step: 0 };
         let names: Vec<_> = story.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         story.heading(&format!("A Git server, a hub, and an agent in each of {}", names.join(", ")));
@@ -91,6 +99,89 @@ impl Story {
         self.show(&["apps"]).await
     }
 
+    /// True when there is a cluster for each of the waves.
+    pub(crate) fn has_every_wave(&self) -> bool {
+        WAVES.iter().all(|wave| self.clusters.iter().any(|cluster| cluster.name == *wave))
+    }
+
+    /// From wave to wave, with an approval.
+    pub(crate) async fn promote(&mut self) -> Result<()> {
+        self.heading("The fleet gets waves: dev, then staging, then prod, which needs an approval");
+        let mut text =
+            String::from_utf8(fleet::example()?.remove(FLEET).ok_or("the example fleet has no Fleet")?)?;
+        text.push_str(WAVES_TEXT);
+        println!("{FLEET} gains:\n{WAVES_TEXT}");
+        self.fleet.repository.commit(&[(FLEET, text)], "Waves")?;
+        self.until("prod", "AwaitingApproval").await?;
+        self.show(&["approve", APP, "--reason", "the first of all"]).await?;
+        self.until("prod", "Current").await?;
+        self.heading("A commit changes nginx:1.25 to nginx:1.26");
+        let started = Instant::now();
+        let revision = self.image("nginx:1.26")?;
+        self.until("prod", "AwaitingApproval").await?;
+        self.show(&["waves"]).await?;
+        self.show(&["approve", APP]).await?;
+        self.everywhere_at(&revision).await?;
+        self.until("prod", "Current").await?;
+        println!("In prod, Synced and Healthy, after {}.", seconds(started.elapsed()));
+        self.show(&["waves"]).await
+    }
+
+    /// A revision that fails goes no further than it has to.
+    pub(crate) async fn halt(&mut self) -> Result<()> {
+        self.heading("A commit names an image that crashes");
+        self.image("nginx:fail")?;
+        self.until("dev", "Halted").await?;
+        self.show_any(&["waves", "--explain"]).await?;
+        for cluster in self.clusters.iter().filter(|cluster| cluster.name != "dev") {
+            let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), APP);
+            let image = image(&deployments.get(APP).await?);
+            println!("{:<8} still runs {image}", cluster.name);
+            if image != "nginx:1.26" {
+                return Err(format!("{} runs {image}", cluster.name).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// One word, and every wave that has the newest revision has the one before.
+    pub(crate) async fn roll_back(&mut self) -> Result<()> {
+        self.heading("One word takes it back");
+        let started = Instant::now();
+        self.show(&["rollback", APP, "--reason", "it crashes"]).await?;
+        wait::try_until("all is well again", ROLL_OUT_DEADLINE, async || {
+            let (code, document) =
+                self.fleet.hub.json(&["app", APP]).await.map_err(|error| error.to_string())?;
+            if code == 0 { Ok(()) } else { Err(document.to_string()) }
+        })
+        .await?;
+        println!("All is well again after {}.", seconds(started.elapsed()));
+        self.show(&["history", APP]).await?;
+        println!("\n$ git log --format='%an: %s' muster");
+        print!("{}", self.fleet.repository.git(&["log", "--format=%an: %s", "muster"])?);
+        Ok(())
+    }
+
+    /// Commits another image.
+    fn image(&self, image: &str) -> Result<String> {
+        let text =
+            String::from_utf8(fleet::example()?.remove(FILE).ok_or("the example fleet is not whole")?)?;
+        let changed = text.replace("nginx:1.24", image);
+        Ok(self.fleet.repository.commit(&[(FILE, changed)], image)?)
+    }
+
+    /// Waits until the app is in that state in a wave.
+    async fn until(&self, wave: &str, state: &str) -> Result<()> {
+        wait::try_until(&format!("{APP} to be {state} in {wave}"), ROLL_OUT_DEADLINE, async || {
+            let (_, waves) = self.fleet.hub.json(&["waves", APP]).await.map_err(|error| error.to_string())?;
+            let stages = waves["tracks"][0]["stages"].as_array().cloned().unwrap_or_default();
+            let there = stages.iter().any(|stage| stage["wave"] == wave && stage["state"] == state);
+            if there { Ok(()) } else { Err(waves.to_string()) }
+        })
+        .await?;
+        Ok(())
+    }
+
     /// What happened, as the hub recorded it.
     pub(crate) async fn end(&mut self) -> Result<()> {
         self.heading("What the hub saw");
@@ -149,11 +240,19 @@ impl Story {
 
     /// Runs a command of `muster` and shows it with what it prints.
     async fn show(&self, arguments: &[&str]) -> Result<()> {
+        match self.show_any(arguments).await? {
+            0 => Ok(()),
+            code => Err(format!("muster {} ended with {code}", arguments.join(" ")).into()),
+        }
+    }
+
+    /// The same for a command that may say that not all is well; gives its exit code.
+    async fn show_any(&self, arguments: &[&str]) -> Result<i32> {
         println!("\n$ muster {}", arguments.join(" "));
         let output = self.fleet.hub.muster(arguments.iter().copied())?.run(DEADLINE).await?;
         print!("{}", output.stdout);
         match output.code() {
-            Some(0) => Ok(()),
+            Some(code @ (0 | 1)) => Ok(code),
             _ => Err(format!("muster {}: {} {}", arguments.join(" "), output.status, output.stderr).into()),
         }
     }

@@ -116,6 +116,39 @@ pub(crate) enum Command {
     /// What differs between Git and the clusters, as their agents report it; or, given REV1..REV2, between what two
     /// revisions render to
     Diff(DiffArguments),
+    /// Promotion waves: where each revision stands, what it waits for, and how long
+    Waves {
+        /// Only this track
+        track: Option<String>,
+        /// Says of every wave why it is as it is
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Lets a revision into the next wave now: healthy as it must be, but without waiting for it to soak
+    Promote(PromoteArguments),
+    /// Approves of a revision that waits to enter a wave
+    Approve(VerdictArguments),
+    /// Keeps a revision out of a wave; a newer one may still come
+    Reject(VerdictArguments),
+    /// Nothing of a track moves by itself any more, in one wave or all
+    Pause(PauseArguments),
+    /// Ends a pause
+    Resume(PauseArguments),
+    /// Gives clusters an earlier revision of a track back: in one wave, or in all that have the newest
+    Rollback(RollbackArguments),
+    /// Says that a revision is urgent: it still must be healthy, but no wave waits for it to soak
+    Hotfix(HotfixArguments),
+    /// What was decided about tracks in waves, newest first, as Git tells it
+    History {
+        /// Only this track
+        track: Option<String>,
+        /// Only this wave
+        #[arg(long, value_name = "NAME")]
+        wave: Option<String>,
+        /// At most this many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
     /// What an agent would apply: objects as YAML that kubectl reads back. Needs no hub
     Render(RenderArguments),
     /// Checks a fleet repository, as for a pull request. Needs no hub
@@ -130,6 +163,75 @@ pub(crate) enum Command {
     },
     /// Prints the version of this program
     Version,
+}
+
+/// What is decided about a track.
+#[derive(Debug, Args)]
+pub(crate) struct VerdictArguments {
+    /// The track: the name of an app, unless apps share one
+    pub(crate) track: String,
+    /// The wave; without it the one that something waits for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) wave: Option<String>,
+    /// The commit; without it the one that waits
+    #[arg(long, value_name = "REV")]
+    pub(crate) revision: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArguments {
+    /// The track: the name of an app, unless apps share one
+    pub(crate) track: String,
+    /// The wave; without it all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) wave: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArguments {
+    /// The track: the name of an app, unless apps share one
+    pub(crate) track: String,
+    /// The commit; without it the one of the wave before
+    pub(crate) revision: Option<String>,
+    /// The wave; without it the first that lacks what the one before has
+    #[arg(long, value_name = "WAVE")]
+    pub(crate) to: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArguments {
+    /// The track: the name of an app, unless apps share one
+    pub(crate) track: String,
+    /// Only in this wave
+    #[arg(long, value_name = "NAME")]
+    pub(crate) wave: Option<String>,
+    /// The commit to go back to; without it the one before
+    #[arg(long, value_name = "REV")]
+    pub(crate) to: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HotfixArguments {
+    /// The commit
+    pub(crate) revision: String,
+    /// Only for this track; without it for all that the commit changes
+    #[arg(long, value_name = "NAME")]
+    pub(crate) track: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 /// Which repository is read, and how.
@@ -277,6 +379,8 @@ mod tests {
             &["muster", "events", "--limit", "5000"],
             &["muster", "token", "create", "dev", "--uses", "0"],
             &["muster", "stats"],
+            &["muster", "hotfix", "1a2b3c4"],
+            &["muster", "approve"],
             &["muster", "lint", "--disable", "no-such-rule"],
             &["muster", "lint", "--deny", "errors"],
         ] {

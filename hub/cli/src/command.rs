@@ -4,6 +4,7 @@ mod diff;
 mod follow;
 mod lint;
 mod render;
+mod waves;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -103,6 +104,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             Ok(Verdict::Well)
         }
         Command::Diff(arguments) => diff::run(&arguments, &options, printer).await,
+        Command::Waves { track, explain } => {
+            waves::show(&mut hub(&options).await?, printer, track.as_deref(), explain).await
+        }
+        Command::History { track, wave, limit } => {
+            let hub = &mut hub(&options).await?;
+            waves::history(hub, printer, track.as_deref(), wave.as_deref(), limit).await
+        }
+        Command::Promote(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Rollback(_)
+        | Command::Hotfix(_) => waves::decide(&mut hub(&options).await?, printer, command).await,
         Command::Render(arguments) => render::run(&arguments, options.output, printer),
         Command::Lint(arguments) => lint::run(&arguments, options.output, printer),
         Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use muster_wire::v1::{
-    self, fleet_service_client::FleetServiceClient, token_service_client::TokenServiceClient,
+    self, fleet_service_client::FleetServiceClient, promotion_service_client::PromotionServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use rustls::ClientConfig;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
@@ -12,6 +13,7 @@ use crate::{
     connect::{Address, Refusal, connect, failed},
     failure::Failure,
     model::{App, Cluster, Event, Token},
+    waves::{Decided, Decision, Waves},
 };
 
 /// Largest answer taken, in bytes: 3,000 clusters with 20 apps each come to a tenth of it.
@@ -24,6 +26,7 @@ pub(crate) struct Hub {
     timeout: Duration,
     fleet: FleetServiceClient<Channel>,
     tokens: TokenServiceClient<Channel>,
+    promotion: PromotionServiceClient<Channel>,
 }
 
 impl Hub {
@@ -35,8 +38,9 @@ impl Hub {
     ) -> Result<Self, Failure> {
         let (channel, refusal) = connect(&address, tls, timeout).await?;
         let fleet = FleetServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let tokens = TokenServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Self { address, refusal, timeout, fleet, tokens })
+        let tokens = TokenServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let promotion = PromotionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { address, refusal, timeout, fleet, tokens, promotion })
     }
 
     /// All clusters with these labels, by name.
@@ -101,6 +105,37 @@ impl Hub {
         let request = v1::WatchFleetRequest { cluster: cluster.unwrap_or_default().to_owned() };
         let answer = self.fleet.watch_fleet(Request::new(request));
         within((&self.address, &self.refusal), self.timeout, answer).await
+    }
+
+    /// Where every track stands in every wave, or one track.
+    pub(crate) async fn waves(&mut self, track: Option<&str>) -> Result<Waves, Failure> {
+        let request = v1::GetWavesRequest { track: track.unwrap_or_default().to_owned() };
+        let answer = self.promotion.get_waves(self.request(request));
+        within((&self.address, &self.refusal), self.timeout, answer).await.map(Waves::from)
+    }
+
+    /// Decides something about a track.
+    pub(crate) async fn decide(&mut self, request: v1::DecideRequest) -> Result<Decided, Failure> {
+        let answer = self.promotion.decide(self.request(request));
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        Ok(Decided { commit: answer.commit, subject: answer.subject })
+    }
+
+    /// What was decided, newest first.
+    pub(crate) async fn decisions(
+        &mut self,
+        track: Option<&str>,
+        wave: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Decision>, Failure> {
+        let request = v1::ListDecisionsRequest {
+            track: track.unwrap_or_default().to_owned(),
+            wave: wave.unwrap_or_default().to_owned(),
+            limit,
+        };
+        let answer = self.promotion.list_decisions(self.request(request));
+        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        Ok(answer.decisions.into_iter().map(Decision::from).collect())
     }
 
     /// A new token, and what is known of it.

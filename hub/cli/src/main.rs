@@ -28,6 +28,7 @@ mod show;
 mod source;
 mod text;
 mod watch;
+mod waves;
 
 use std::process::ExitCode;
 

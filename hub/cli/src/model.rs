@@ -5,6 +5,8 @@
 
 mod from_wire;
 
+pub(crate) use from_wire::time;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -8,6 +8,7 @@ mod events;
 mod status;
 mod tokens;
 mod watch;
+mod waves;
 
 pub(crate) use app::app;
 pub(crate) use apps::apps;
@@ -17,6 +18,7 @@ pub(crate) use events::events;
 pub(crate) use status::status;
 pub(crate) use tokens::{created, tokens};
 pub(crate) use watch::{Widths, watched};
+pub(crate) use waves::{decisions, waves};
 
 use crate::{
     model::{App, Connection, Health, Sync, short},

@@ -34,6 +34,9 @@ const HELLO_MAX: Duration = Duration::from_secs(10);
 const UNACKNOWLEDGED_MAX: usize = 256;
 /// Messages to an agent that it has not taken: what does not fit waits as a reply.
 const OUTBOUND_MAX: usize = 4;
+/// Time for one agent to fetch from the Git server before the next does, when all are told of news.
+const HINT_SPREAD: Duration = Duration::from_millis(2);
+const HINT_SPREAD_MAX: Duration = Duration::from_secs(30);
 /// How long an agent that does not read may keep the hub from saying why it hangs up.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
@@ -129,6 +132,11 @@ impl Session {
     /// From Hello until the agent hangs up.
     async fn talk(&self, mut inbound: Streaming<AgentMessage>, outbound: &Outbound) -> Result<(), Status> {
         self.welcome(&mut inbound, outbound).await?;
+        let mut hints = self.hub().hints.subscribe();
+        if *hints.borrow_and_update() > 0 {
+            // What was news while it was away is so still.
+            hints.mark_changed();
+        }
         let (replies, mut replied) = mpsc::channel::<Answer>(UNACKNOWLEDGED_MAX);
         let mut room = None;
         let mut answers = Vec::with_capacity(UNACKNOWLEDGED_MAX);
@@ -140,6 +148,7 @@ impl Session {
                         say(outbound, hub_message::Body::Ack(ack)).await?;
                     }
                 }
+                Ok(()) = hints.changed() => say(outbound, hub_message::Body::Fetch(self.hint().await)).await?,
                 permit = replies.clone().reserve_owned(), if room.is_none() => room = permit.ok(),
                 message = inbound.message(), if room.is_some() => {
                     let (Some(message), Some(room)) = (message?, room.take()) else { return Ok(()) };
@@ -147,6 +156,14 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Word that Git has news, spread so that the agents do not ask for it all at once.
+    async fn hint(&self) -> v1::Fetch {
+        let (_, connected) = self.hub().fleet.read().await.state.size();
+        let spread =
+            HINT_SPREAD.saturating_mul(u32::try_from(connected).unwrap_or(u32::MAX)).min(HINT_SPREAD_MAX);
+        v1::Fetch { spread_milliseconds: u32::try_from(spread.as_millis()).unwrap_or(u32::MAX) }
     }
 
     async fn welcome(

@@ -3,6 +3,7 @@
 mod agents;
 mod enrollment;
 mod fleet;
+mod promotion;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use crate::{
     commit::{Committer, Fleet, NotKept},
     identity::{Credential, Identity},
     listener::{Caller, Peer},
+    repository::Promotion,
     streams::Streams,
     watch::Watchers,
 };
@@ -39,6 +41,10 @@ pub(crate) struct Hub {
     pub(crate) leader: watch::Receiver<bool>,
     /// Set when the hub begins to stop.
     pub(crate) stopping: CancellationToken,
+    /// The fleet repository, if there is one.
+    pub(crate) promotion: Option<Promotion>,
+    /// Counts the news in Git that agents should fetch.
+    pub(crate) hints: watch::Sender<u64>,
     /// The streams of agents; the hub waits for them when it stops.
     pub(crate) tasks: TaskTracker,
 }

@@ -8,3 +8,4 @@ mod faults;
 mod manifests;
 mod overlays;
 mod view;
+mod waves;

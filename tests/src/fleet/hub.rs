@@ -21,6 +21,14 @@ impl Hub {
     /// # Errors
     /// See [`Error`].
     pub async fn start(parent: &Path) -> Result<Hub, Error> {
+        Hub::start_with(parent, &[]).await
+    }
+
+    /// The same, with more arguments of `muster-hub run`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start_with(parent: &Path, arguments: &[&str]) -> Result<Hub, Error> {
         let directory = parent.join("hub");
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let init = Launch::binary("muster-hub")?
@@ -34,6 +42,7 @@ impl Hub {
             .args(["run", "--dir"])
             .arg(&directory)
             .args(["--listen", &address.to_string()])
+            .args(arguments)
             .start()?;
         program.wait_for_port(address, DEADLINE).await?;
         Ok(Hub { program, directory, address })

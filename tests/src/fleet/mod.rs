@@ -68,12 +68,26 @@ impl Fleet {
     /// # Errors
     /// See [`Error`].
     pub async fn start(files: &BTreeMap<String, Vec<u8>>) -> Result<Fleet, Error> {
+        Fleet::start_with(files, false).await
+    }
+
+    /// The same, with a hub that promotes: it asks Git every second.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start_promoting(files: &BTreeMap<String, Vec<u8>>) -> Result<Fleet, Error> {
+        Fleet::start_with(files, true).await
+    }
+
+    async fn start_with(files: &BTreeMap<String, Vec<u8>>, promotes: bool) -> Result<Fleet, Error> {
         let scratch = Scratch::new("fleet")?;
         let git = git::Server::start(git::Options::default())?;
         let repository = git.create("fleet")?;
         let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content.as_slice())).collect();
         repository.commit(&files, "The fleet as it begins")?;
-        let hub = Hub::start(scratch.path()).await?;
+        let url = git.url("fleet");
+        let arguments: &[&str] = if promotes { &["--repo", &url, "--repo-interval", "1s"] } else { &[] };
+        let hub = Hub::start_with(scratch.path(), arguments).await?;
         Ok(Fleet { agents: BTreeMap::new(), hub, repository, git, scratch })
     }
 

@@ -11,7 +11,7 @@ fn timestamp(time: &prost_types::Timestamp) -> Option<Timestamp> {
     Timestamp::new(time.seconds, time.nanos).ok()
 }
 
-fn time(time: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+pub(crate) fn time(time: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     time.and_then(timestamp)
 }
 

@@ -14,7 +14,7 @@ const INDENT: usize = 2;
 /// Rows of cells, of which the last column may give way when the screen is narrow.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    header: Vec<&'static str>,
+    header: Vec<String>,
     rows: Vec<Vec<Text>>,
     last: Last,
 }
@@ -32,8 +32,8 @@ enum Last {
 
 impl Table {
     /// With these headings and no rows.
-    pub(crate) fn new(header: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { header: header.into_iter().collect(), rows: Vec::new(), last: Last::Stays }
+    pub(crate) fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Self {
+        Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new(), last: Last::Stays }
     }
 
     /// Cuts the cells of the last column where the screen is too narrow for all.

@@ -1,0 +1,312 @@
+//! Revisions go from dev to staging to prod, each step a commit, each step proved.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::Api;
+use muster_tests::fleet::{DEADLINE, Fleet, Target};
+use muster_tests::{git, wait};
+use serde_json::Value;
+
+/// Clusters of real API servers take turns on a busy machine.
+const ARRIVAL: Duration = Duration::from_secs(120);
+
+const FLEET: &str = "apiVersion: muster.dev/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  interval: 1h
+  waves:
+  - {name: dev, clusters: {matchLabels: {env: dev}}}
+  - {name: staging, clusters: {matchLabels: {env: staging}}, soak: 1s}
+  - {name: prod, clusters: {matchLabels: {env: prod}}, approval: {required: 1}}
+";
+
+fn cluster(name: &str) -> String {
+    format!(
+        "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: {name}, labels: {{env: {name}}}}}\n"
+    )
+}
+
+fn app(name: &str) -> String {
+    format!(
+        "apiVersion: muster.dev/v1alpha1
+kind: App
+metadata: {{name: {name}}}
+spec:
+  clusters: {{}}
+  namespace: {name}
+  source: {{path: apps/{name}}}
+"
+    )
+}
+
+fn deployment(image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, labels: {{app: web}}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      containers:
+      - {{name: web, image: \"{image}\"}}
+"
+    )
+}
+
+fn settings(value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{value: {value}}}\n")
+}
+
+struct Story {
+    fleet: Fleet,
+    targets: Vec<Target>,
+}
+
+impl Story {
+    /// Apps `web` and `api`, each a track, in a cluster for each wave.
+    async fn begin(targets: Vec<Target>) -> Story {
+        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut put = |path: String, text: String| drop(files.insert(path, text.into_bytes()));
+        put("muster.yaml".into(), FLEET.into());
+        for target in &targets {
+            put(format!("clusters/{}.yaml", target.name), cluster(&target.name));
+        }
+        for name in ["web", "api"] {
+            put(format!("apps/{name}.yaml"), app(name));
+        }
+        put("apps/web/web.yaml".into(), deployment("nginx:1.24"));
+        put("apps/api/settings.yaml".into(), settings("one"));
+        let mut fleet = Fleet::start_promoting(&files).await.unwrap();
+        for target in &targets {
+            let token = fleet.hub.token(&target.name).await.unwrap();
+            // Agents hear of news from the hub alone, so that hints are what moves them.
+            let options = fleet.agent_options(&target.name, &target.kubeconfig).interval("1h");
+            let options = options.hub(&fleet.hub.address(), &token).unwrap();
+            fleet.add(options).unwrap();
+        }
+        Story { fleet, targets }
+    }
+
+    fn commit(&self, path: &str, text: String, message: &str) -> String {
+        self.fleet.repository.commit(&[(path, text)], message).unwrap()
+    }
+
+    async fn waves(&self) -> Result<Value, String> {
+        self.fleet.hub.json(&["waves"]).await.map(|(_, waves)| waves).map_err(|error| error.to_string())
+    }
+
+    async fn stage(&self, track: &str, wave: &str) -> Result<Value, String> {
+        let waves = self.waves().await?;
+        let tracks = waves["tracks"].as_array().cloned().unwrap_or_default();
+        let found = tracks.iter().find(|found| found["track"] == track).cloned().unwrap_or_default();
+        let stages = found["stages"].as_array().cloned().unwrap_or_default();
+        stages.into_iter().find(|stage| stage["wave"] == wave).ok_or_else(|| waves.to_string())
+    }
+
+    /// Waits until a track is in that state in a wave.
+    async fn until(&self, track: &str, wave: &str, state: &str) {
+        wait::until(&format!("{track} to be {state} in {wave}"), ARRIVAL, async || {
+            let stage = self.stage(track, wave).await?;
+            if stage["state"] == state { Ok(()) } else { Err(stage.to_string()) }
+        })
+        .await;
+    }
+
+    /// Waits until a wave has proved a revision of a track.
+    async fn until_at(&self, track: &str, wave: &str, revision: &str) {
+        wait::until(&format!("{track} to be at {revision} in {wave}"), ARRIVAL, async || {
+            let stage = self.stage(track, wave).await?;
+            let there = stage["state"] == "Current" && stage["revision"] == revision;
+            if there { Ok(()) } else { Err(stage.to_string()) }
+        })
+        .await;
+    }
+
+    async fn decide(&self, arguments: &[&str]) -> String {
+        let output = self.fleet.hub.muster(arguments.iter().copied()).unwrap().run(DEADLINE).await;
+        output.unwrap().success()
+    }
+
+    async fn image(&self, cluster: &str) -> Option<String> {
+        let target = self.targets.iter().find(|target| target.name == cluster).unwrap();
+        let deployments: Api<Deployment> = Api::namespaced(target.client.clone(), "web");
+        let found = deployments.get_opt("web").await.ok()??;
+        found.spec?.template.spec?.containers.first()?.image.clone()
+    }
+
+    async fn until_image(&self, cluster: &str, image: &str) {
+        wait::until(&format!("{image} in {cluster}"), ARRIVAL, async || {
+            let found = self.image(cluster).await;
+            if found.as_deref() == Some(image) { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await;
+    }
+
+    fn pins(&self, arguments: &[&str]) -> String {
+        self.fleet.repository.git(arguments).unwrap()
+    }
+}
+
+/// What the branch of pins says happened, oldest first, from `git log` alone.
+fn timeline(repository: &git::Repository, track: &str) -> Vec<(String, String, String)> {
+    let format = "--format=%(trailers:key=Muster-Move,valueonly)";
+    let log = repository.git(&["log", "--reverse", format, "muster"]).unwrap();
+    let lines = log.lines().filter(|line| !line.is_empty());
+    let read = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (wave, of) = words[0].split_once('/').unwrap();
+        let to = words[2].split_once("..").unwrap().1;
+        (of == track).then(|| (wave.to_owned(), words[1].to_owned(), to.to_owned()))
+    };
+    lines.filter_map(read).collect()
+}
+
+async fn promote(targets: Vec<Target>) {
+    let mut story = Story::begin(targets).await;
+    let first = story.fleet.repository.resolve("main").unwrap();
+    story.until("web", "prod", "AwaitingApproval").await;
+    story.until("api", "prod", "AwaitingApproval").await;
+    assert_eq!(story.image("prod").await, None, "nothing reaches prod unapproved");
+    story.decide(&["approve", "web", "--reason", "seen in staging"]).await;
+    story.until_at("web", "prod", &first).await;
+    story.until_image("prod", "nginx:1.24").await;
+    story.until("api", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "api"]).await;
+    story.until_at("api", "prod", &first).await;
+
+    // The hub dies, and goes on where it was: what it knew is in Git.
+    story.fleet.hub.program.kill();
+    let second = story.commit("apps/web/web.yaml", deployment("nginx:1.25"), "nginx 1.25");
+    story.fleet.hub.restart().await.unwrap();
+    story.until("web", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "web"]).await;
+    story.until_at("web", "prod", &second).await;
+    story.until_image("prod", "nginx:1.25").await;
+    assert_eq!(story.stage("api", "prod").await.unwrap()["revision"], first.as_str(), "not of this track");
+
+    // One that cannot start halts where it is, and another track is not held up by it.
+    story.commit("apps/web/web.yaml", deployment("fail:1"), "broken");
+    story.until("web", "dev", "Halted").await;
+    let fourth = story.commit("apps/api/settings.yaml", settings("two"), "two");
+    story.until("api", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "api"]).await;
+    story.until_at("api", "prod", &fourth).await;
+    assert_eq!(story.image("staging").await.as_deref(), Some("nginx:1.25"));
+    assert_eq!(story.image("prod").await.as_deref(), Some("nginx:1.25"));
+
+    // A revert on the branch does what one expects; then the whole fleet goes back at a word.
+    let fifth = story.commit("apps/web/web.yaml", deployment("nginx:1.26"), "nginx 1.26");
+    story.until("web", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "web"]).await;
+    story.until_at("web", "prod", &fifth).await;
+    let asked = Instant::now();
+    story.decide(&["rollback", "web", "--reason", "prices are wrong"]).await;
+    for cluster in ["dev", "staging", "prod"] {
+        story.until_image(cluster, "nginx:1.25").await;
+    }
+    println!("rolled back everywhere after {:.1} s", asked.elapsed().as_secs_f64());
+    story.until_at("web", "prod", &second).await;
+
+    let steps = |wave: &str, action: &str, to: &str| (wave.to_owned(), action.to_owned(), to.to_owned());
+    let expected = [
+        steps("staging", "promote", &first),
+        steps("prod", "approve", &first),
+        steps("prod", "promote", &first),
+        steps("staging", "promote", &second),
+        steps("prod", "approve", &second),
+        steps("prod", "promote", &second),
+        steps("staging", "promote", &fifth),
+        steps("prod", "approve", &fifth),
+        steps("prod", "promote", &fifth),
+        steps("dev", "rollback", &second),
+        steps("staging", "rollback", &second),
+        steps("prod", "rollback", &second),
+    ];
+    assert_eq!(timeline(&story.fleet.repository, "web"), expected);
+    let message = story.pins(&["log", "-1", "--format=%an%n%B", "muster"]);
+    assert!(message.starts_with("admin\nMove web in 3 waves\n"), "{message}");
+    assert!(message.contains("\nprices are wrong\n"), "{message}");
+    let approved = story.pins(&["log", "--format=%an %s", "muster", "--", "waves/prod/web.yaml"]);
+    assert!(approved.contains("admin Approve web for prod"), "{approved}");
+    assert!(approved.contains("muster-hub Promote web to prod"), "{approved}");
+    let (_, history) = story.fleet.hub.json(&["history", "web", "--limit", "3"]).await.unwrap();
+    let decisions = history["decisions"].as_array().unwrap();
+    let actions: Vec<_> = decisions.iter().map(|one| one["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["rollback"; 3]);
+    assert!(decisions.iter().all(|one| one["author"] == "admin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_three_simulated_clusters() {
+    promote(Target::simulated(&["dev", "staging", "prod"]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_three_real_clusters() {
+    if let Some(targets) = Target::real(&["dev", "staging", "prod"]).await {
+        promote(targets).await;
+    }
+}
+
+/// An agent trusts no pin: not one to a commit that is on no branch, nor one it cannot read; and without a hub
+/// it follows those that are good.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_follows_good_pins_without_a_hub_and_no_others() {
+    let target = Target::simulated(&["prod"]).await.remove(0);
+    let server = git::Server::start(git::Options::default()).unwrap();
+    let repository = server.create("fleet").unwrap();
+    let scratch = muster_tests::scratch::Scratch::new("pins").unwrap();
+    let files = [
+        ("muster.yaml", FLEET.to_owned()),
+        ("prod.yaml", cluster("prod")),
+        ("web.yaml", app("web")),
+        ("apps/web/web.yaml", deployment("nginx:1")),
+    ];
+    let first = repository.commit(&files, "one").unwrap();
+    let second = repository.commit(&[("apps/web/web.yaml", deployment("nginx:2"))], "two").unwrap();
+    let third = repository.commit(&[("apps/web/web.yaml", deployment("nginx:3"))], "three").unwrap();
+    let foreign = git::Change::new("foreign").on("feature").after(&first);
+    let foreign = repository.make(&foreign.file("apps/web/web.yaml", deployment("nginx:evil"))).unwrap();
+    let pin = |revision: &str| {
+        let text = format!(
+            "apiVersion: muster.dev/v1alpha1\nkind: WavePin\nmetadata: {{name: prod.web}}\nspec: {{wave: prod, \
+             track: web, revision: '{revision}'}}\n"
+        );
+        repository.make(&git::Change::new("pin").on("muster").file("waves/prod/web.yaml", text)).unwrap();
+    };
+    let options = muster_tests::fleet::AgentOptions::new(
+        "prod",
+        &server.url("fleet"),
+        &target.kubeconfig,
+        scratch.path(),
+    );
+    let mut agent = muster_tests::fleet::Agent::start(options).unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(target.client.clone(), "web");
+    let image = async || {
+        let found = deployments.get_opt("web").await.ok()??;
+        found.spec?.template.spec?.containers.first()?.image.clone()
+    };
+    agent.program.wait_for_log("Read the repository.", DEADLINE).await.unwrap();
+    assert_eq!(image().await, None, "without a pin nothing is installed");
+    for (revision, wanted) in [(&second, "nginx:2"), (&first, "nginx:1"), (&third, "nginx:3")] {
+        pin(revision);
+        wait::until(wanted, DEADLINE, async || image().await.as_deref() == Some(wanted)).await;
+    }
+    pin(&foreign);
+    agent.program.wait_for_log("it is not on the branch main", DEADLINE).await.unwrap();
+    assert_eq!(image().await.as_deref(), Some("nginx:3"));
+    // What is held is healed to its pin.
+    pin(&second);
+    wait::until("nginx:2", DEADLINE, async || image().await.as_deref() == Some("nginx:2")).await;
+    let patch = serde_json::json!({"spec": {"replicas": 5}});
+    let parameters = kube::api::PatchParams { field_manager: Some("kubectl".into()), ..Default::default() };
+    deployments.patch("web", &parameters, &kube::api::Patch::Merge(patch)).await.unwrap();
+    let replicas = async || deployments.get("web").await.ok().and_then(|found| found.spec?.replicas);
+    wait::until("one replica again", DEADLINE, async || replicas().await == Some(1)).await;
+}
