@@ -54,7 +54,7 @@ enum Command {
         name: OperatorName,
     },
     /// Run the hub.
-    Run(RunFlags),
+    Run(Box<RunFlags>),
     /// Write all that the hub keeps to a file, while it runs or not. Keep its CA and config.yaml as well.
     Backup {
         /// Directory of the hub.
@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Init { dir, addresses, permit_domains } => init(&dir, addresses, permit_domains),
         Command::Operator { dir, name } => operator(&dir, &name),
-        Command::Run(flags) => serve(flags),
+        Command::Run(flags) => serve(*flags),
         Command::Backup { dir, file } => backup(dir, &file),
         Command::Restore { dir, replace, file } => restore(dir, replace, &file),
     };

@@ -119,6 +119,21 @@ impl Move {
         }
     }
 
+    /// Whether clusters get another revision by it.
+    fn moves_clusters(&self) -> bool {
+        matches!(self.action, Action::Promote | Action::Extend | Action::Rollback | Action::Follow)
+    }
+
+    /// Why somebody wants it.
+    fn reason(&self) -> Option<&str> {
+        match self.action {
+            Action::Approve | Action::Reject | Action::Hotfix => self.pin.verdicts.last()?.reason.as_deref(),
+            Action::Pause => self.pin.hold.as_ref()?.reason.as_deref(),
+            Action::Resume => None,
+            _ => self.pin.reason.as_deref(),
+        }
+    }
+
     fn trailers(&self, lines: &mut Vec<String>) {
         let id =
             |revision: Option<&Revision>| revision.map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -131,7 +146,9 @@ impl Move {
             self.reached,
             self.clusters
         ));
-        for evidence in &self.pin.evidence {
+        // Else it is that of the revision which is there, and was told when that came.
+        let evidence = if self.moves_clusters() { self.pin.evidence.as_slice() } else { &[] };
+        for evidence in evidence {
             let detail: String = evidence.detail.chars().take(EVIDENCE_CHARS_MAX).collect();
             let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
             lines.push(format!("Muster-Evidence: {place} {}: {detail}", evidence.gate));
@@ -159,7 +176,7 @@ pub fn commit_message(moves: &[Move]) -> String {
     if moves.len() > 1 {
         body.extend(moves.iter().map(|one| format!("- {}", one.line())));
     }
-    let mut reasons: Vec<&str> = moves.iter().filter_map(|one| one.pin.reason.as_deref()).collect();
+    let mut reasons: Vec<&str> = moves.iter().filter_map(Move::reason).collect();
     reasons.dedup();
     body.extend(reasons.into_iter().map(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" ")));
     let mut trailers = Vec::new();

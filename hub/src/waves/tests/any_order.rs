@@ -64,10 +64,10 @@ fn check(world: &World, moved: &Move) {
                 assert!(well_for >= i64::try_from(soak.as_secs()).unwrap(), "{name} has not soaked");
             }
             let last_word = |author: &str| {
-                let about = before.verdicts.iter().filter(|verdict| {
+                let mut about = before.verdicts.iter().filter(|verdict| {
                     verdict.author == author && world.is_same(number(&verdict.revision), to)
                 });
-                about.last().map(|verdict| verdict.verdict)
+                about.next_back().map(|verdict| verdict.verdict)
             };
             let words = ["alice", "bob", "muster-hub"].map(last_word);
             assert!(!words.contains(&Some(muster_spec::Judgement::Rejected)), "a rejected revision moved");

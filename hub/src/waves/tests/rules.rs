@@ -271,6 +271,7 @@ fn the_message_of_a_commit_tells_all_of_it() {
     let approved = commit_message(&world.log[3..]);
     assert!(approved.starts_with("Approve web for prod: 0000000\n\n"), "{approved}");
     assert!(approved.contains("\nMuster-Author: prod/web alice\n"), "{approved}");
+    assert!(approved.contains("\nlooks good\n") && !approved.contains("Evidence"), "{approved}");
     world.minutes(1);
     let promoted = commit_message(&world.log[4..5]);
     let (subject, rest) = promoted.split_once('\n').unwrap();
