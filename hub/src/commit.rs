@@ -222,7 +222,7 @@ impl Writer {
         drop(locked);
         let refused = match written {
             Ok(refused) => refused,
-            Err(error) => match self.insist(&transactions, error)? {
+            Err(error) => match self.insist(&transactions, &error)? {
                 Some(refused) => refused,
                 None => return Ok(()), // nothing of it counts: who asked gets no answer
             },
@@ -257,7 +257,7 @@ impl Writer {
     fn insist(
         &mut self,
         transactions: &[Transaction],
-        error: StoreError,
+        error: &StoreError,
     ) -> Result<Option<Vec<usize>>, StoreError> {
         tracing::error!(%error, "cannot write the store: nothing is acknowledged until it can be written again");
         self.writable.send_replace(false);

@@ -9,18 +9,19 @@ use serde_json::{Value, json};
 
 use super::super::core::{Action, Core, Input, Now};
 use super::super::resolve::{Resolution, prepare};
-use super::names::{annotations, is_slow};
+use super::names::annotations;
+use crate::APP_LABEL;
 use crate::apply::{Applied, Done, Failure};
-use crate::applyset::{self, Parent};
-use crate::drift::{self, Projection};
+use crate::applyset::Parent;
 use crate::health::cause::Cause;
 use crate::object::{Gvk, ObjectKey, Resource};
 use crate::plan::hook::RUN;
 use crate::plan::{Desired, HookRun, Place, Plan, Step};
 use crate::reach::Reach;
 use crate::source::{Content, Kind, Manifest, Options, Problem, Snapshot, Wanted};
-use crate::watch::{Event, Observation, Scope, Sighting};
-use crate::{APP_LABEL, FIELD_MANAGER};
+use crate::watch::{Event, Observation, Scope};
+
+mod cluster;
 
 pub(super) const HOME: &str = "muster-system";
 
@@ -245,9 +246,9 @@ impl World {
                 self.watching.insert(Scope { kind: resource.gvk.clone(), namespace });
                 self.watch_event(Event::Listing);
                 let seen: Vec<_> =
-                    self.cluster.values().filter(|object| is_labelled(object)).cloned().collect();
+                    self.cluster.values().filter(|object| cluster::is_labelled(object)).cloned().collect();
                 for object in seen {
-                    self.watch_event(Event::Exists(sighting(&object)));
+                    self.watch_event(Event::Exists(cluster::sighting(&object)));
                 }
                 self.watch_event(Event::Listed);
             }
@@ -388,108 +389,6 @@ impl World {
         self.queue.push_back(Input::Done { app: app.to_owned(), run, done });
     }
 
-    fn apply(&mut self, key: &ObjectKey, desired: &Desired) -> Result<Applied, Failure> {
-        if self.failing > 0 {
-            self.failing -= 1;
-            let problem =
-                Problem { kind: Kind::Apply, place: key.to_string(), message: "It is refused.".to_owned() };
-            return Err(Failure { problem: Some(problem), may_have_happened: false });
-        }
-        self.writes.push(format!("apply {}", key.name));
-        let wanted: Value = serde_json::from_slice(&desired.body).unwrap();
-        let mut object = wanted.clone();
-        let uid = self
-            .cluster
-            .get(key)
-            .map_or(json!(format!("u{}", self.version)), |o| o["metadata"]["uid"].clone());
-        let annotations: serde_json::Map<String, Value> = wanted["metadata"]["annotations"]
-            .as_object()
-            .into_iter()
-            .flat_map(|annotations| annotations.keys().map(|name| (format!("f:{name}"), json!({}))))
-            .collect();
-        let fields = json!({
-            "f:metadata": {
-                "f:annotations": annotations,
-                "f:labels": {format!("f:{APP_LABEL}"): {}, format!("f:{}", applyset::PART_OF): {}},
-            },
-            "f:data": {"f:key": {}},
-        });
-        let before = self.cluster.get(key);
-        let same = before.is_some_and(|before| before["data"] == object["data"]);
-        object["status"] = match before {
-            Some(before) if same => before["status"].clone(),
-            _ if is_slow(&key.name) => {
-                json!({"conditions": [{"type": "Ready", "status": "False", "message": "Soon."}]})
-            }
-            _ => json!({}),
-        };
-        object["metadata"]["uid"] = uid;
-        object["metadata"]["managedFields"] =
-            json!([{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}]);
-        let object = self.store(key, object);
-        let seen = Observation::of(&desired.resource, object.clone()).seen;
-        let projection = Projection::of(drift::our_fields(&object).unwrap(), &wanted, &object);
-        Ok(Applied { seen, digest: desired.digest, projection, note: None })
-    }
-
-    /// Keeps an object at a new version and tells those that watch.
-    pub(super) fn store(&mut self, key: &ObjectKey, mut object: Value) -> Value {
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let before = self.cluster.insert(key.clone(), object.clone());
-        let was_seen = before.as_ref().is_some_and(is_labelled);
-        match (is_labelled(&object), was_seen) {
-            (true, _) => self.watch_event(Event::Exists(sighting(&object))),
-            (false, true) => self.watch_event(Event::Gone { key: key.clone(), version: self.version }),
-            (false, false) => {}
-        }
-        object
-    }
-
-    pub(super) fn delete(&mut self, key: &ObjectKey) {
-        if let Some(object) =
-            self.cluster.get(key).filter(|object| object["metadata"].get("finalizers").is_some())
-        {
-            let mut object = object.clone();
-            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-            self.store(key, object);
-            return;
-        }
-        let Some(object) = self.cluster.remove(key) else { return };
-        self.version += 1;
-        if is_labelled(&object) {
-            self.watch_event(Event::Gone { key: key.clone(), version: self.version });
-        }
-    }
-
-    /// Somebody else changes a value.
-    pub(super) fn change(&mut self, name: &str, pointer: &str, value: Value) {
-        let Some(mut object) = self.cluster.get(&key(name)).cloned() else { return };
-        if let Some(place) = object.pointer_mut(pointer) {
-            *place = value;
-            self.store(&key(name), object);
-        }
-    }
-
-    /// An object of somebody else's, labelled like ours.
-    pub(super) fn create_foreign(&mut self, name: &str) {
-        let object = json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": "demo", "uid": name, "labels": {
-                APP_LABEL: "web", applyset::PART_OF: applyset::id("web", HOME),
-            }},
-            "data": {"key": "foreign"},
-        });
-        self.store(&key(name), object);
-    }
-
-    fn watch_event(&mut self, event: Event) {
-        let scope = Scope { kind: resource().gvk.clone(), namespace: "".into() };
-        if self.watching.contains(&scope) {
-            self.queue.push_back(Input::Watch { scope, event });
-        }
-    }
-
     /// Names and values of the objects in the cluster.
     pub(super) fn values(&self) -> BTreeMap<String, String> {
         let value = |object: &Value| object["data"]["key"].as_str().unwrap_or_default().to_owned();
@@ -499,14 +398,4 @@ impl World {
     pub(super) fn parents(&self) -> Vec<&str> {
         self.parents.keys().map(String::as_str).collect()
     }
-}
-
-/// An object as a watch gives it.
-fn sighting(object: &Value) -> Box<Sighting> {
-    let text = serde_json::value::to_raw_value(object).unwrap();
-    Box::new(Sighting::read(&resource(), &text).unwrap())
-}
-
-fn is_labelled(object: &Value) -> bool {
-    object["metadata"]["labels"].get(APP_LABEL).is_some()
 }

@@ -271,7 +271,7 @@ mod tests {
         let Record::Token(mut token) = samples().remove(0) else { panic!("the first is a token") };
         token.uses_left = 1;
         let second = Change::Put(Record::Token(token));
-        let pack = Pack::of(&[transaction(vec![put(0)]), transaction(vec![second.clone()])], 9, &known);
+        let pack = Pack::of(&[transaction(vec![put(0)]), transaction(vec![second])], 9, &known);
         assert_eq!(conditions(&pack), [("t0123456789abcdef".to_owned(), 5)]);
         let requests = pack.requests("/muster/", 1);
         assert_eq!((requests.len(), requests[0].success.len()), (1, 1));

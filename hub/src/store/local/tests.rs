@@ -131,7 +131,7 @@ fn a_token_is_refused_when_no_copy_can_say_that_nothing_came_after_it() {
     let (mut first, enrolment) = (usable().remove(0), usable().remove(1));
     let mut store = LocalStore::open(directory.path()).unwrap();
     append(&mut store, vec![Change::Put(first.clone())]);
-    append(&mut store, vec![Change::Put(enrolment.clone())]);
+    append(&mut store, vec![Change::Put(enrolment)]);
     let Record::Token(token) = &mut first else { panic!("the first sample is a token") };
     token.id = "fedcba9876543210".parse().unwrap();
     append(&mut store, vec![Change::Put(first)]);

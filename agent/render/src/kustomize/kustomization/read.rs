@@ -118,7 +118,7 @@ pub(crate) fn patch(node: &Node, path: &str) -> Found<Patch> {
     let mut fields = Fields::of(node, path)?;
     let target = fields.node("target").map(|node| selector(node, &format!("{path}.target"))).transpose()?;
     let mut patch = Patch {
-        path: fields.string("path")?.into(),
+        path: fields.string("path")?,
         patch: fields.string("patch")?,
         target,
         options: std::collections::BTreeMap::new(),
@@ -275,7 +275,7 @@ pub(crate) fn replacement(node: &Node, path: &str) -> Found<Replacement> {
     let mut fields = Fields::of(node, path)?;
     let source = fields.node("source").map(|node| source(node, &format!("{path}.source"))).transpose()?;
     let targets = if fields.node("targets").is_some() { Some(fields.list("targets", target)?) } else { None };
-    let replacement = Replacement { source, targets, path: fields.string("path")?.into() };
+    let replacement = Replacement { source, targets, path: fields.string("path")? };
     fields.finish()?;
     Ok(replacement)
 }
