@@ -10,7 +10,7 @@
 //!                          Awaited --- not back in time ---> Away
 //! ```
 //! Where several hubs share a store, a cluster may also be connected to another hub (`Elsewhere`); when
-//! that hub is gone it is `Awaited`. What other hubs do comes in as [`News`].
+//! that hub is gone it is `Awaited`. What other hubs do comes in as [`crate::record::News`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},

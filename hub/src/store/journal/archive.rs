@@ -80,7 +80,7 @@ pub fn write(path: &Path, loaded: &Loaded) -> Result<(), ArchiveError> {
     write().map_err(failed)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// When it is not all there.
