@@ -72,7 +72,9 @@ async fn a_leader_that_died_is_succeeded_and_one_that_slept_does_no_harm() {
         ("apps/web/a.yaml", &config_map("a", "two")),
         ("apps/web/b.yaml", &config_map("b", "two")),
     ]);
-    bench.until_config("web", "b", Some("two")).await;
+    for name in ["a", "b"] {
+        bench.until_config("web", name, Some("two")).await;
+    }
     let maps = bench.config_maps("web");
     let version = |name: &'static str| {
         let maps = maps.clone();

@@ -60,14 +60,21 @@ impl Index {
         guarded(|| config.open()).map(Self)
     }
 
-    /// Removes what ended processes left of theirs.
+    /// Removes what ended processes left of theirs. What cannot be removed, or removes itself at this moment (sled
+    /// does so a little after the last use), costs room and nothing else: the next start tries again.
     pub(super) fn remove_old(journal: &Path) -> io::Result<()> {
         let prefix = beside(journal, "index-");
         let (Some(parent), Some(prefix)) = (journal.parent(), prefix.file_name()) else { return Ok(()) };
         for entry in fs::read_dir(parent)? {
             let entry = entry?;
             if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-                fs::remove_dir_all(entry.path())?;
+                let path = entry.path();
+                match fs::remove_dir_all(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::warn!(%error, path = %path.display(), "cannot remove an old index");
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())

@@ -105,6 +105,8 @@ impl Recovery {
                 self.frame(expected, location, frame);
             }
         }
+        // Nothing of the oldest segment can be read: whatever stood before the next one is missing.
+        self.expected.get_or_insert(1);
     }
 
     fn frame(&mut self, expected: u64, location: Location, frame: frame::Frame<'_>) {

@@ -115,6 +115,23 @@ fn damage_met_while_running_keeps_every_file() {
     assert_eq!(contents.damage().unwrap(), "entries 2 are missing or unreadable");
 }
 
+#[test]
+fn an_oldest_segment_that_is_cut_to_nothing_is_noticed() {
+    let parent = TempDir::new().unwrap();
+    let directory = parent.path().join("j");
+    let (mut journal, _) = opened(&directory);
+    let mut round = 0;
+    while segment::list(&directory).unwrap().len() < 2 {
+        round += 1;
+        journal.append(&batch(&[("key", Some(&format!("value {round}")))])).unwrap();
+    }
+    drop(journal);
+    File::options().write(true).open(segment::path(&directory, 1)).unwrap().set_len(0).unwrap();
+    let (journal, contents) = Journal::open(&directory, LIMITS).unwrap();
+    assert!(journal.is_none());
+    assert_eq!(contents.lost, [1..=round - 1]);
+}
+
 /// What a journal held after each of these batches; it is in the folder `before` as of the last but one,
 /// and in `after` as of the last.
 fn history(parent: &Path, batches: &[Batch]) -> Vec<Model> {
