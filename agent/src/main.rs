@@ -56,8 +56,9 @@ pub(crate) const APP_LABEL: &str = "muster.dev/app";
 
 pub(crate) use muster_render::applied::CONTENT_ANNOTATION;
 
-/// Threads for everything but Git: two are enough for one cluster, and each costs memory.
-const THREADS: usize = 2;
+/// Threads for everything but Git, beside the first one, which decides ([`reconcile`]): the requests of one
+/// cluster are little work, and the allocator keeps what each thread has freed for that thread.
+const THREADS: usize = 1;
 
 /// Threads for Git at the same time: one poller, and one that was given up on.
 const BLOCKING_THREADS_MAX: usize = 2;

@@ -29,12 +29,15 @@ struct Arguments {
     /// How many commits are timed
     #[arg(long, default_value_t = 20)]
     commits: usize,
-    /// How many objects the large app has
+    /// How many objects the large app has; `agent` also measures five times as many
     #[arg(long, default_value_t = 1000)]
     objects: usize,
     /// How many agents are connected to the hub
     #[arg(long, default_value_t = 1000)]
     agents: usize,
+    /// Less of everything, to see in a few minutes that it works (`agent` only)
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

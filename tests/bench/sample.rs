@@ -8,12 +8,17 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// `p50 | p99 | max` in milliseconds, as cells of a table.
-pub(crate) fn cells(mut samples: Vec<Duration>) -> String {
+/// The median, the 99th percentile and the longest, in milliseconds.
+pub(crate) fn percentiles(mut samples: Vec<Duration>) -> [f64; 3] {
     samples.sort();
     let values =
         [percentile(&samples, 50), percentile(&samples, 99), samples.last().copied().unwrap_or_default()];
-    values.map(|value| format!("{:.0} ms", value.as_secs_f64() * 1000.0)).join(" | ")
+    values.map(|value| value.as_secs_f64() * 1000.0)
+}
+
+/// `p50 | p99 | max` in milliseconds, as cells of a table.
+pub(crate) fn cells(samples: Vec<Duration>) -> String {
+    percentiles(samples).map(|value| format!("{value:.0} ms")).join(" | ")
 }
 
 #[cfg(test)]

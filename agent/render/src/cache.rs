@@ -241,14 +241,18 @@ impl Made {
 
 /// The memory a value takes, about.
 pub(crate) fn weight(value: &serde_json::Value) -> usize {
-    const NODE_BYTES: usize = 48;
     use serde_json::Value;
-    NODE_BYTES
+    const VALUE_BYTES: usize = size_of::<Value>();
+    /// A node of the tree that a map is: room for 11 names and values, 6 or more of it taken.
+    const NODE_BYTES: usize = 16 + 11 * (size_of::<String>() + VALUE_BYTES);
+    const NODE_TAKEN: usize = 6;
+    VALUE_BYTES
         + match value {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(weight).sum(),
             Value::Object(fields) => {
-                fields.iter().map(|(key, value)| NODE_BYTES + key.len() + weight(value)).sum()
+                fields.len().div_ceil(NODE_TAKEN) * NODE_BYTES
+                    + fields.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>()
             }
             _ => 0,
         }

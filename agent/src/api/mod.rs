@@ -62,7 +62,13 @@ pub(crate) enum Apply {
     Force,
     /// As `Yield`, and nothing is written.
     Try,
+    /// It makes the object. Where there is one by its name already, nothing is written.
+    Create,
 }
+
+/// A version that no object has. An apply for a version fails with a conflict when the object has another one,
+/// and creates the object when there is none (k8s.io/apiserver, `Store.Update`).
+const VERSION_OF_NONE: &str = "9223372036854775807";
 
 /// One page of a list; the items are still text, to be parsed one by one.
 pub(crate) struct Page {
@@ -117,7 +123,8 @@ impl Api {
     /// Applies one object (server-side) and gives it as it is then.
     ///
     /// # Errors
-    /// [`ApiError::Held`] where others hold fields of it, unless `mode` forces them.
+    /// [`ApiError::Held`] where others hold fields of it, unless `mode` forces them; with [`Apply::Create`] that or
+    /// [`ApiError::Conflict`] where it exists.
     pub(crate) async fn apply(
         &self,
         resource: &Resource,
@@ -131,11 +138,12 @@ impl Api {
             "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&timeout={seconds}s{}",
             object_path(resource, namespace, name),
             match mode {
-                Apply::Yield => "&force=false",
+                Apply::Yield | Apply::Create => "&force=false",
                 Apply::Force => "&force=true",
                 Apply::Try => "&force=false&dryRun=All",
             }
         );
+        let body = if mode == Apply::Create { for_version(&body, VERSION_OF_NONE) } else { body };
         parse(&self.call(Verb::Apply, &path, "application/apply-patch+yaml", body).await?)
     }
 
@@ -375,6 +383,17 @@ fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
+/// The object, as it is written for one of its versions alone.
+fn for_version(object: &[u8], version: &str) -> Vec<u8> {
+    // What is no object is sent as it is: the server says best what is wrong with it.
+    let Ok(mut value) = serde_json::from_slice::<Value>(object) else { return object.to_vec() };
+    match value.get_mut("metadata").and_then(Value::as_object_mut) {
+        Some(metadata) => drop(metadata.insert("resourceVersion".to_owned(), version.into())),
+        None => return object.to_vec(),
+    }
+    value.to_string().into_bytes()
+}
+
 fn collection_path(resource: &Resource, namespace: &str) -> String {
     let gvk = &resource.gvk;
     let root = match &*gvk.group_kind.group {
@@ -409,6 +428,18 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::object::Gvk;
+
+    #[test]
+    fn an_object_is_written_for_one_version() {
+        let written = |object: &str| String::from_utf8(for_version(object.as_bytes(), "7")).unwrap();
+        assert_eq!(
+            written(r#"{"kind":"A","metadata":{"name":"a"}}"#),
+            r#"{"kind":"A","metadata":{"name":"a","resourceVersion":"7"}}"#
+        );
+        for odd in ["", "[]", r#"{"metadata":1}"#] {
+            assert_eq!(written(odd), odd);
+        }
+    }
 
     #[test]
     fn addresses_follow_group_scope_and_escape_names() {

@@ -3,13 +3,12 @@
 //! ```text
 //! drift of a member ----------------------------------------------------> force
 //! member, new content --> yield --held by others--> judge (conflicts.rs) --> force
-//! unknown --> look --nothing there--> yield
-//!                  --somebody's--> judge (adopt.rs) --> try, migrate, force
+//! unknown --> create --there is one--> look --> judge (adopt.rs) --> try, migrate, force
 //! any of these --422--> judge (replace.rs) --> delete, wait, yield
 //! ```
 //!
-//! An attempt begins by looking, so it can be made again from the start after any failure.
-use std::collections::{BTreeMap, BTreeSet};
+//! An attempt overwrites nothing that it has not looked at, so it can be made again from the start after any failure.
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -36,8 +35,6 @@ pub(crate) struct Known {
     pub(crate) conflicts: Conflicts,
     /// The objects to apply that are members already. Of any other it is not known whether it exists.
     pub(crate) members: BTreeMap<ObjectKey, Before>,
-    /// Namespaces that were created a moment ago: what is not a member is not in them either.
-    pub(crate) fresh: BTreeSet<String>,
 }
 
 /// What Git said of a member when it was applied last.
@@ -86,22 +83,24 @@ impl Attempt<'_> {
         match self.known.members.get(self.key) {
             Some(Before::Same) => self.put(Apply::Force).await,
             Some(Before::Other(held)) => self.update(held.as_ref()).await,
-            None if self.is_absent() => self.update(None).await,
-            None => match self.look().await? {
-                None => self.put(Apply::Yield).await,
-                Some(_) if self.desired.directives.reconcile == Reconcile::IfAbsent => self.leave().await,
-                Some(live) => match self.judge(&live)? {
-                    Standing::Ours => self.update(None).await,
-                    Standing::From(who) => self.adopt(&live, &who).await,
-                },
-            },
+            None => self.create().await,
         }
     }
 
-    /// Whether nobody can have made it yet. Saves a request for each object of a new app.
-    fn is_absent(&self) -> bool {
-        let always = self.desired.directives.reconcile == Reconcile::Always;
-        always && self.known.fresh.contains(&*self.key.namespace)
+    /// Makes what nobody is known to have made. Nearly always it is not there, and this one request is all.
+    async fn create(&self) -> Result<Applied, Failed> {
+        match self.put(Apply::Create).await {
+            Err(Failed::Api(ApiError::Conflict(_) | ApiError::Held(_))) => {}
+            result => return result,
+        }
+        match self.look().await? {
+            None => self.put(Apply::Yield).await,
+            Some(_) if self.desired.directives.reconcile == Reconcile::IfAbsent => self.leave().await,
+            Some(live) => match self.judge(&live)? {
+                Standing::Ours => self.update(None).await,
+                Standing::From(who) => self.adopt(&live, &who).await,
+            },
+        }
     }
 
     /// Applies other content than before to a member.
@@ -236,7 +235,7 @@ impl Attempt<'_> {
     async fn put(&self, mode: Apply) -> Result<Applied, Failed> {
         let pass = self.permit().await?;
         let (resource, ObjectKey { namespace, name, .. }) = (&self.desired.resource, self.key);
-        let body = self.body().await?;
+        let body = if mode == Apply::Create { self.desired.body.to_vec() } else { self.body().await? };
         let began = Instant::now();
         let answer = self.executor.writer.apply(resource, namespace, name, body, mode).await;
         pass.answered(&answer, began.elapsed());

@@ -29,6 +29,7 @@ use crate::api::{Api, ApiError, Gate};
 use crate::applyset::Parent;
 use crate::backoff::Backoff;
 use crate::drift::Projection;
+use crate::events::ParentUids;
 use crate::object::{Digest, ObjectKey};
 use crate::plan::{Plan, Step};
 use crate::source::Problem;
@@ -105,6 +106,7 @@ pub(crate) struct Executor {
     pub(crate) home: Arc<str>,
     /// Bounds the writes of all apps together, by how well the API server takes them.
     pub(crate) writes: Arc<Gate>,
+    pub(crate) parent_uids: ParentUids,
 }
 
 impl Executor {
@@ -122,7 +124,7 @@ impl Executor {
         &self,
         app: &str,
         plan: Plan,
-        mut known: Known,
+        known: Known,
         cancel: &CancellationToken,
         tell: impl Fn(Done) -> F + Sync,
     ) -> Result<(), Problem>
@@ -143,11 +145,7 @@ impl Executor {
                     self.delete_parent(&app).await?;
                     tell(Done::Parent(None)).await;
                 }
-                Step::EnsureNamespace(name) => {
-                    if self.ensure_namespace(&name).await? {
-                        known.fresh.insert(name);
-                    }
-                }
+                Step::EnsureNamespace(name) => self.ensure_namespace(&name).await?,
                 Step::Apply(objects) => failed |= self.apply_all((app, &known), objects, cancel, &tell).await,
                 Step::AwaitDefinitions(keys) => {
                     if !failed {

@@ -12,7 +12,7 @@ impl Executor {
         let resource = config_maps();
         let applied =
             self.retry(|| self.api.apply(&resource, &self.home, &name, body.clone(), Apply::Force)).await;
-        applied.map(drop).map_err(|error| Problem {
+        applied.map(|object| self.parent_uids.note(&parent.app, &object)).map_err(|error| Problem {
             kind: Kind::Apply,
             place: format!("ConfigMap/{}/{name}", self.home),
             message: format!(

@@ -59,17 +59,19 @@ impl Executor {
         Err(Failure { problem: None, may_have_happened })
     }
 
-    /// Creates a Namespace unless it is there; says whether it did.
-    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<bool, Problem> {
+    /// Creates a Namespace unless it is there.
+    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<(), Problem> {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let namespaces = namespaces();
         let ensured = self
             .retry(|| async {
-                match self.api.get(&namespaces, "", name).await {
-                    Err(ApiError::NotFound { .. }) => {
-                        self.api.create_fenced(&namespaces, "", &body).await.map(|_| true)
+                match self.api.create_fenced(&namespaces, "", &body).await {
+                    Err(ApiError::Conflict(_)) => Ok(()),
+                    // Who may not create it, or not another one, may still find it there.
+                    Err(refusal @ ApiError::Rejected { .. }) => {
+                        self.api.get(&namespaces, "", name).await.map(drop).map_err(|_| refusal)
                     }
-                    found => found.map(|_| false),
+                    created => created.map(drop),
                 }
             })
             .await;

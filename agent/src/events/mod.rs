@@ -9,7 +9,7 @@
 mod aggregate;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use muster_wire::v1::{EventKind, HealthStatus};
@@ -55,15 +55,30 @@ pub(crate) struct Writer {
     identity: String,
     news: mpsc::Receiver<News>,
     aggregator: Aggregator,
-    /// Uids of the parents, by app.
-    uids: HashMap<String, String>,
+    uids: ParentUids,
+}
+
+/// Uids of the parents, by app: known to who has written or read a parent, so that they need not be asked for.
+#[derive(Clone, Default)]
+pub(crate) struct ParentUids(Arc<Mutex<HashMap<String, Box<str>>>>);
+
+impl ParentUids {
+    /// Notes the uid of a parent as the API server gave it.
+    pub(crate) fn note(&self, app: &str, parent: &Value) {
+        self.lock().insert(app.to_owned(), text(parent, &["metadata", "uid"]).into());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<str>>> {
+        // Each change is one insertion or removal: a panic elsewhere leaves the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A recorder, and the writer to run beside it.
-pub(crate) fn channel(api: Api, home: Arc<str>, identity: String) -> (Recorder, Writer) {
+pub(crate) fn channel(api: Api, home: Arc<str>, identity: String, uids: ParentUids) -> (Recorder, Writer) {
     let (sender, news) = mpsc::channel(WAITING_MAX);
     let aggregator = Aggregator::default();
-    (Recorder(sender), Writer { api, home, identity, news, aggregator, uids: HashMap::new() })
+    (Recorder(sender), Writer { api, home, identity, news, aggregator, uids })
 }
 
 impl Recorder {
@@ -106,6 +121,8 @@ fn reason(kind: EventKind, health: HealthStatus) -> Option<(&'static str, bool)>
         EventKind::DriftDetected => Some(("DriftDetected", false)),
         EventKind::DriftCorrected => Some(("DriftCorrected", false)),
         EventKind::Pruned => Some(("Pruned", false)),
+        // Where it goes is told when it is there, and every sync of a workload would have one more.
+        EventKind::HealthChanged if health == HealthStatus::Progressing => None,
         EventKind::HealthChanged => Some((crate::report::health_word(health), ill)),
         _ => None,
     }
@@ -118,7 +135,7 @@ impl Writer {
             match news {
                 News::Gone(app) => {
                     self.aggregator.forget_app(&app);
-                    self.uids.remove(&app);
+                    self.uids.lock().remove(&app);
                 }
                 News::Told { words, warning } => {
                     if let Err(error) = self.write(&words, warning).await {
@@ -162,14 +179,14 @@ impl Writer {
     }
 
     /// The uid of an app's parent: `kubectl describe` asks for Events by it.
-    async fn uid(&mut self, app: &str) -> Result<String, ApiError> {
-        if let Some(uid) = self.uids.get(app) {
-            return Ok(uid.clone());
+    async fn uid(&self, app: &str) -> Result<Box<str>, ApiError> {
+        let known = self.uids.lock().get(app).cloned();
+        if let Some(uid) = known {
+            return Ok(uid);
         }
         let parent: Value = self.api.get(&config_maps(), &self.home, &parent_name(app)).await?;
-        let uid = text(&parent, &["metadata", "uid"]).to_owned();
-        self.uids.insert(app.to_owned(), uid.clone());
-        Ok(uid)
+        self.uids.note(app, &parent);
+        Ok(text(&parent, &["metadata", "uid"]).into())
     }
 }
 
@@ -194,12 +211,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_wrong_is_a_warning() {
+    fn only_what_is_wrong_is_a_warning_and_only_what_has_come_to_something_is_told() {
         let healthy = HealthStatus::Healthy;
         assert_eq!(reason(EventKind::Synced, healthy), Some(("Synced", false)));
         assert_eq!(reason(EventKind::SyncFailed, healthy), Some(("SyncFailed", true)));
         assert_eq!(reason(EventKind::HealthChanged, HealthStatus::Degraded), Some(("Degraded", true)));
         assert_eq!(reason(EventKind::HealthChanged, HealthStatus::Suspended), Some(("Suspended", false)));
+        assert_eq!(reason(EventKind::HealthChanged, HealthStatus::Progressing), None);
         assert_eq!(reason(EventKind::Enrolled, healthy), None);
     }
 }

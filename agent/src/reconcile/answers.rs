@@ -4,10 +4,10 @@ use muster_wire::v1::EventKind;
 use super::app::{Baseline, Presence};
 use super::core::{Action, Core, Now, Told};
 use super::looking::listing;
-use super::observe::News;
 use crate::apply::{Applied, Done, Failure};
+use crate::applyset::Parent;
 use crate::backoff::jittered;
-use crate::object::ObjectKey;
+use crate::object::{GroupKind, ObjectKey};
 use crate::source::Problem;
 
 impl Core {
@@ -20,11 +20,7 @@ impl Core {
         match done {
             Done::Parent(parent) => {
                 self.note_record(name, parent.as_ref(), now);
-                if let Some(app) = self.apps.get_mut(name) {
-                    app.parent = parent;
-                }
-                // What the parent names is to be looked at, whatever Git says meanwhile.
-                self.update_watches();
+                self.take_parent(name, parent);
             }
             Done::Definitions => run.definitions = true,
             Done::Applied { key, outcome } => self.applied(name, &key, outcome, now),
@@ -32,6 +28,22 @@ impl Core {
             Done::HookDeleted { key, outcome } => self.hook_deleted(name, &key, outcome),
         }
         self.to_report.insert(name.to_owned());
+    }
+
+    /// What the parent names is to be looked at, whatever Git says meanwhile.
+    fn take_parent(&mut self, name: &str, parent: Option<Parent>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let before = std::mem::replace(&mut app.parent, parent);
+        let kinds = |parent: &'_ Option<Parent>| {
+            parent.as_ref().map(|parent| parent.kinds.clone()).unwrap_or_default()
+        };
+        let (before, now) = (kinds(&before), kinds(&app.parent));
+        // Most apps have the kinds that others have: then nothing changes, however many there are.
+        let is_watched = |kind: &GroupKind| self.watches.keys().any(|scope| scope.kind.group_kind == *kind);
+        let is_same = before.is_subset(&now) && now.iter().all(is_watched);
+        if !is_same || !self.reach.is_everywhere() {
+            self.update_watches();
+        }
     }
 
     fn applied(&mut self, name: &str, key: &ObjectKey, outcome: Result<Applied, Failure>, now: Now) {
@@ -65,21 +77,15 @@ impl Core {
                         message: format!("{key} is as Git says again."),
                     }));
                     tracing::info!(app = name, object = %key, "The drift is corrected.");
-                    let news = member.news;
                     app.push_corrected(*drift);
-                    if news > version {
-                        self.tell(name, key, &News::Refresh);
-                    }
-                } else if member.news > version {
-                    self.tell(name, key, &News::Refresh);
                 }
+                self.catch_up(name, key, Some(version), now);
             }
             Err(failure) => {
                 if failure.may_have_happened {
                     member.baseline = None;
                 }
-                let known = member.baseline.as_ref().map_or(u64::MAX, |baseline| baseline.version);
-                let unjudged = member.news > known;
+                let known = member.baseline.as_ref().map(|baseline| baseline.version);
                 // What failed may have been older content than what counts now, which is there already.
                 let matters = !member.in_sync();
                 if let Some(problem) = failure.problem.filter(|_| matters) {
@@ -88,9 +94,7 @@ impl Core {
                         run.failed = true;
                     }
                 }
-                if unjudged {
-                    self.tell(name, key, &News::Refresh);
-                }
+                self.catch_up(name, key, known, now);
             }
         }
     }
@@ -145,10 +149,12 @@ impl Core {
         self.actions.push(Action::Ended { run: number });
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(run) = app.run.take_if(|run| run.number == number) else { return };
-        for member in app.members.values_mut().filter(|member| member.writing) {
+        let mut unanswered = Vec::new();
+        for (key, member) in app.members.iter_mut().filter(|(_, member)| member.writing) {
             // Nobody knows whether it was written.
             member.writing = false;
             member.baseline = None;
+            unanswered.push(key.clone());
         }
         let failed = run.failed || problem.is_some();
         if !run.cancelled {
@@ -162,6 +168,9 @@ impl Core {
                 app.retry_at = None;
             }
             app.synced_at = Some(now.timestamp);
+        }
+        for key in unanswered {
+            self.catch_up(name, &key, None, now);
         }
         self.tell_pruned(name, &run.pruned);
         self.tell_notes(name, &run.notes);

@@ -17,14 +17,15 @@ use crate::object::{Digest, Gvk, ObjectKey, Resource};
 use crate::plan::guard::Held;
 use crate::plan::{Desired, Kinds, Plan, Step, Surplus, View};
 use crate::source::{Manifest, Options, Problem};
-use crate::watch::Seen;
+use crate::watch::{Seen, Sighting};
 
 /// Corrected drifts that stay in the report.
 pub(super) const CORRECTED_MAX: usize = 20;
 
 /// One app in this cluster.
 pub(super) struct App {
-    pub(super) name: String,
+    /// Shared with the claims on its objects.
+    pub(super) name: Arc<str>,
     /// Id of its ApplySet.
     pub(super) set_id: String,
     pub(super) presence: Presence,
@@ -161,6 +162,8 @@ pub(super) struct Member {
     pub(super) held_until: Option<Instant>,
     /// A write is under way.
     pub(super) writing: bool,
+    /// The last that was seen of it since: what it means is told by the answer to the write.
+    pub(super) seen_meanwhile: Option<Box<Sighting>>,
     /// It is being read, to see what became of it.
     pub(super) reading: bool,
     /// Its health goes by a rule in Git that has not been asked about this version: the body is needed again.
@@ -239,7 +242,7 @@ impl Member {
 impl App {
     pub(super) fn new(name: &str, home: &str, presence: Presence) -> App {
         App {
-            name: name.to_owned(),
+            name: name.into(),
             set_id: applyset::id(name, home),
             presence,
             options: Options::default(),
@@ -279,7 +282,7 @@ impl App {
     /// Whose objects its manifests are.
     pub(super) fn owner(&self) -> Owner {
         Owner {
-            app: self.name.clone(),
+            app: self.name.to_string(),
             set_id: self.set_id.clone(),
             namespace: self.options.namespace.clone(),
             content: self.coming,
@@ -438,7 +441,7 @@ impl App {
             self.owns(member).then_some(Before::Other(held))
         };
         let members = applied.filter_map(|(key, _)| Some((key.clone(), before(key)?))).collect();
-        Known { conflicts: self.options.conflicts, members, ..Known::default() }
+        Known { conflicts: self.options.conflicts, members }
     }
 
     /// When something is to be looked at again without any news.

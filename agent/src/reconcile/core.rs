@@ -14,6 +14,7 @@ use muster_wire::v1::{AppStatus, EventKind};
 use prost_types::Timestamp;
 
 use super::app::{App, Presence, Run};
+use super::claims::Claimants;
 use super::resolve::{Owner, Resolution};
 use super::wishes::resolve_rest;
 use crate::api::ApiError;
@@ -192,7 +193,7 @@ pub(super) struct Core {
     /// Kinds of parents that no document names: where they are, once known.
     pub(super) located: BTreeMap<GroupKind, Option<Arc<Resource>>>,
     /// Which apps want an object.
-    pub(super) claims: HashMap<ObjectKey, BTreeSet<String>>,
+    pub(super) claims: HashMap<ObjectKey, Claimants>,
     /// Which app has an object that no app wants.
     pub(super) leftovers: HashMap<ObjectKey, String>,
     /// Kinds being located.
@@ -303,8 +304,9 @@ impl Core {
             app.options.prune = parent.prune;
             app.options.account = parent.account.clone();
             app.leaving = parent.leaving;
+            let name = parent.app.clone();
             app.parent = Some(parent);
-            self.apps.insert(app.name.clone(), app);
+            self.apps.insert(name, app);
         }
         self.parents_known = true;
         if let Some(snapshot) = self.early.take() {

@@ -76,13 +76,13 @@ impl Core {
         if app.waits_for_window() {
             app.pending = Some(Pending::Removal);
         } else if app.presence != Presence::Removed {
-            self.remove_now(name);
+            self.remove_now(name, now);
         }
         self.touch(name);
     }
 
     /// The objects of an app are to go.
-    pub(super) fn remove_now(&mut self, name: &str) {
+    pub(super) fn remove_now(&mut self, name: &str, now: Now) {
         let Some(app) = self.apps.get_mut(name) else { return };
         app.presence = Presence::Removed;
         app.pending = None;
@@ -95,7 +95,7 @@ impl Core {
             run.cancelled = true;
             self.actions.push(Action::Cancel { run: run.number });
         }
-        self.set_desired(name, Vec::new(), true);
+        self.set_desired(name, Vec::new(), true, now);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is watched, whose is what is seen, and what is wanted of it?
+//! What is watched, and whose is what is seen?
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_wire::v1::EventKind;
 
 use super::app::Member;
+use super::claims::Claimants;
 use super::core::{Action, Core, Look, Now, Told, Watched};
 use super::observe::News;
 use crate::api::ApiError;
@@ -13,109 +14,10 @@ use crate::backoff::jittered;
 use crate::drift;
 use crate::health::Health;
 use crate::object::{GroupKind, Gvk, ObjectKey, Resource};
-use crate::plan::Desired;
 use crate::plan::hook::Ran;
 use crate::watch::{Event, Observation, Scope, Seen, Sighting};
 
 impl Core {
-    /// Takes what Git wants of an app: all of it, or (when not `whole`) something more.
-    pub(super) fn set_desired(&mut self, name: &str, objects: Vec<(ObjectKey, Desired)>, whole: bool) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let mut changed: BTreeSet<ObjectKey> = objects.iter().map(|(key, _)| key.clone()).collect();
-        if whole {
-            for (key, member) in &mut app.members {
-                if member.desired.take().is_some() {
-                    changed.insert(key.clone());
-                }
-            }
-        }
-        for (key, desired) in objects {
-            let member = app.members.entry(key.clone()).or_default();
-            member.desired = Some(desired);
-            if member.is_left_alone() {
-                (member.drift, member.failure, member.held_until) = (None, None, None);
-            }
-            self.claims.entry(key).or_default().insert(name.to_owned());
-        }
-        for key in changed {
-            self.settle_claim(name, &key);
-        }
-        if let Some(app) = self.apps.get_mut(name) {
-            let wanted = app.members.values().filter_map(|member| member.desired.as_ref());
-            app.wanted_kinds =
-                wanted.map(|desired| (desired.resource.gvk.clone(), desired.resource.clone())).collect();
-            let id = app.set_id.clone();
-            app.members.retain(|_, member| {
-                let ours =
-                    member.seen.as_ref().is_some_and(|seen| seen.applied_by_us && *seen.part_of == *id);
-                member.desired.is_some() || ours
-            });
-        }
-    }
-
-    /// Brings the books on one object up to date after an app's wish for it has changed.
-    fn settle_claim(&mut self, name: &str, key: &ObjectKey) {
-        let Some(app) = self.apps.get(name) else { return };
-        let member = app.members.get(key);
-        let wanted = member.is_some_and(|member| member.desired.is_some());
-        let owned = member.is_some_and(|member| app.owns(member));
-        let claimants = self.claims.entry(key.clone()).or_default();
-        if wanted {
-            if self.leftovers.get(key).is_some_and(|holder| holder == name) {
-                self.leftovers.remove(key);
-            }
-        } else {
-            claimants.remove(name);
-            if owned {
-                self.leftovers.insert(key.clone(), name.to_owned());
-            }
-        }
-        let claimants = claimants.clone();
-        self.hand_over(key, &claimants);
-        if claimants.is_empty() {
-            self.claims.remove(key);
-        }
-        for claimant in &claimants {
-            let others: Vec<_> =
-                claimants.iter().filter(|other| *other != claimant).map(String::as_str).collect();
-            let dispute: Option<Box<str>> = (!others.is_empty()).then(|| others.join(", ").into());
-            let member = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(key));
-            if let Some(member) = member.filter(|member| member.disputed_with != dispute) {
-                member.disputed_with = dispute;
-                self.touch(claimant);
-            }
-        }
-    }
-
-    /// What one app has and another wants is not deleted: it stays with the one until the other has applied
-    /// it, which changes its label.
-    fn hand_over(&mut self, key: &ObjectKey, claimants: &BTreeSet<String>) {
-        let Some(holder) = self.leftovers.get(key).cloned() else { return };
-        let Some(left) = self.apps.get(&holder).and_then(|app| app.members.get(key)) else { return };
-        let seen = left.seen.clone();
-        let before = (left.wanted_elsewhere, left.awaited);
-        let now = self.elsewhere(key, claimants);
-        if before != now
-            && let Some(left) = self.apps.get_mut(&holder).and_then(|app| app.members.get_mut(key))
-        {
-            (left.wanted_elsewhere, left.awaited) = now;
-            self.touch(&holder);
-        }
-        for claimant in claimants {
-            if let Some(member) = self.apps.get_mut(claimant).and_then(|app| app.members.get_mut(key)) {
-                member.seen = member.seen.take().or_else(|| seen.clone());
-            }
-        }
-    }
-
-    /// Whether some app will apply over an object that another has, and whether one waits for it to be gone: a hook
-    /// starts from nothing.
-    fn elsewhere(&self, key: &ObjectKey, claimants: &BTreeSet<String>) -> (bool, bool) {
-        let member = |name: &String| self.apps.get(name)?.members.get(key);
-        let wanted = || claimants.iter().filter_map(member).filter(|member| member.desired.is_some());
-        (wanted().any(|member| !member.is_hook()), wanted().any(Member::is_hook))
-    }
-
     /// Starts the watches that are needed and stops those that are not.
     ///
     /// None before it is known what every app wants: the first list shows what is in sync already, and
@@ -190,7 +92,7 @@ impl Core {
                 self.listings += 1;
                 watched.listing = self.listings;
             }
-            Event::Exists(sighting) => self.sighted(&sighting, now),
+            Event::Exists(sighting) => self.sighted(sighting, now),
             Event::Gone { key, version } => self.gone(&key, version),
             Event::Listed => {
                 watched.look = Look::Listed;
@@ -259,15 +161,65 @@ impl Core {
 
     /// An object exists. It is read whole only when it is not known in that version already, so that a
     /// full list of what has not changed costs next to nothing.
-    fn sighted(&mut self, sighting: &Sighting, now: Now) {
-        if self.is_known(sighting) {
+    fn sighted(&mut self, sighting: Box<Sighting>, now: Now) {
+        if self.is_known(&sighting) {
             return;
         }
+        if let Some(sighting) = self.put_off(sighting) {
+            self.read(&sighting, now);
+        }
+    }
+
+    fn read(&mut self, sighting: &Sighting, now: Now) {
         match sighting.observe() {
             Ok(observation) => self.exists(&observation, now),
             Err(error) => {
                 tracing::warn!(object = %sighting.key, %error, "An object cannot be read and is left out.");
             }
+        }
+    }
+
+    /// Keeps what is seen of an object while it is being written, and gives back all else. Mostly it is the write
+    /// itself, which needs not be read; what came after it is not to be asked for again.
+    fn put_off(&mut self, sighting: Box<Sighting>) -> Option<Box<Sighting>> {
+        let listing = listing(&self.watches, &sighting.resource, &sighting.key.namespace);
+        let app = self.claims.get(&sighting.key).and_then(Claimants::only);
+        let app = app.filter(|_| sighting.version > 0 && !self.leftovers.contains_key(&sighting.key));
+        let member = app.and_then(|app| self.apps.get_mut(app)?.members.get_mut(&sighting.key));
+        let Some(member) = member.filter(|member| member.writing && !member.is_hook()) else {
+            return Some(sighting);
+        };
+        member.listing = member.listing.max(listing);
+        if sighting.version >= member.news {
+            member.news = sighting.version;
+            member.seen_meanwhile = Some(sighting);
+        }
+        None
+    }
+
+    /// A write has ended: what was seen of the object meanwhile, and came after `version`, is judged now. That is the
+    /// version written, or else the last one that was judged; none where nothing was.
+    pub(super) fn catch_up(&mut self, name: &str, key: &ObjectKey, version: Option<u64>, now: Now) {
+        let Some(member) = self.apps.get_mut(name).and_then(|app| app.members.get_mut(key)) else { return };
+        let unread = member.seen_meanwhile.take();
+        let is_newest = |sighting: &Sighting| sighting.version >= member.news;
+        let is_later = |news: u64| version.is_some_and(|version| news > version);
+        match unread.filter(|unread| is_newest(unread)) {
+            Some(unread) if version.is_none() || is_later(unread.version) || member.unjudged => {
+                self.read(&unread, now);
+            }
+            None if is_later(member.news) => self.tell(name, key, &News::Refresh),
+            _ => {}
+        }
+    }
+
+    /// Takes note of what was seen while writes were under way that are about to mean nothing.
+    pub(super) fn read_all_unread(&mut self, name: &str, now: Now) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let unread: Vec<_> =
+            app.members.values_mut().filter_map(|member| member.seen_meanwhile.take()).collect();
+        for sighting in unread {
+            self.read(&sighting, now);
         }
     }
 
@@ -281,7 +233,7 @@ impl Core {
             return false;
         };
         let listing = listing(&self.watches, &sighting.resource, &sighting.key.namespace);
-        for name in names {
+        for name in names.iter() {
             let member = self.apps.get_mut(name).and_then(|app| app.members.get_mut(&sighting.key));
             let Some(member) = member.filter(|member| member.knows(sighting)) else { return false };
             member.listing = member.listing.max(listing);
@@ -294,7 +246,7 @@ impl Core {
         let key = observation.key.clone();
         let listing = listing(&self.watches, &observation.seen.resource, &key.namespace);
         let claimants = self.claims.get(&key).cloned().unwrap_or_default();
-        for name in &claimants {
+        for name in claimants.iter() {
             let Some(app) = self.apps.get_mut(name) else { continue };
             let Some(member) = app.members.get_mut(&key) else { continue };
             member.listing = member.listing.max(listing);
@@ -353,10 +305,11 @@ impl Core {
     }
 
     fn gone(&mut self, key: &ObjectKey, version: u64) {
-        let mut names = self.claims.get(key).cloned().unwrap_or_default();
-        names.extend(self.leftovers.get(key).cloned());
-        for name in names {
-            self.gone_for(&name, key, version);
+        let claimants = self.claims.get(key).cloned().unwrap_or_default();
+        let holder = self.leftovers.get(key).cloned();
+        let holder = holder.as_deref().filter(|holder| claimants.iter().all(|name| name != *holder));
+        for name in claimants.iter().chain(holder) {
+            self.gone_for(name, key, version);
         }
     }
 

@@ -9,6 +9,7 @@
 //! One task owns all state. Every other task only brings it news, and ends with it.
 mod answers;
 mod app;
+mod claims;
 mod core;
 mod health;
 mod leaving;
@@ -39,7 +40,7 @@ use self::core::{Action, Core, Input, Now, Told};
 use crate::api::discovery::Discovery;
 use crate::api::{Api, Gate};
 use crate::apply::Executor;
-use crate::events::{self, Recorder};
+use crate::events::{self, ParentUids, Recorder};
 use crate::metrics::Happening;
 use crate::reach::Reach;
 use crate::report::Reports;
@@ -120,7 +121,9 @@ impl Reconciler {
             discovery: discovery.clone(),
             home: home.clone(),
             writes: Arc::new(Gate::new()),
+            parent_uids: ParentUids::default(),
         };
+        let parent_uids = executor.parent_uids.clone();
         let mut tasks = Tasks {
             api: self.api,
             home,
@@ -136,7 +139,7 @@ impl Reconciler {
         };
         tasks.load_parents();
         let (recorder, writer) =
-            events::channel(tasks.api.clone(), tasks.home.clone(), self.cluster.leader.clone());
+            events::channel(tasks.api.clone(), tasks.home.clone(), self.cluster.leader.clone(), parent_uids);
         tasks.set.spawn(writer.run());
         let mut this = Loop {
             tasks,
@@ -152,12 +155,19 @@ impl Reconciler {
         this.report_cluster();
         loop {
             self.standing.beat();
+            // What has come already is taken before it is worked out how long to wait for more. Answers first: they
+            // make room for more, and what is seen is judged by them.
+            for _ in 0..NEWS_MAX {
+                match (inputs.try_recv(), stop.is_cancelled()) {
+                    (Ok(input), false) => this.take(input),
+                    _ => break,
+                }
+            }
             let beat = Instant::now() + BEAT_EVERY;
             let wake = this.core.next_deadline(now()).min(this.report_at.unwrap_or(beat)).min(beat);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                // Answers first: they make room for more, and what is seen is judged by them.
                 Some(input) = inputs.recv() => this.take(input),
                 Some((scope, event)) = seen.recv() => this.take(Input::Watch { scope, event }),
                 Some(update) = updates.recv() => this.update(update),

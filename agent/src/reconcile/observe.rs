@@ -111,14 +111,17 @@ impl Member {
         }
         self.news = self.news.max(version);
         self.seen = None;
+        self.seen_meanwhile.take_if(|sighting| sighting.version <= version);
         if self.desired.is_some() && !self.is_hook() && !self.writing { News::Refresh } else { News::Noted }
     }
 
     /// A read says the object is not there.
     pub(super) fn missing(&mut self, key: &ObjectKey, now: (Instant, Timestamp)) -> News {
-        if self.seen.is_some() {
+        if self.seen.as_ref().is_some_and(|seen| seen.version >= self.news) {
             return News::Stale;
         }
+        // What an apply made of it was gone again before its answer came.
+        self.seen = None;
         match &self.desired {
             Some(desired)
                 if !self.is_hook() && self.is_applied() && !self.writing && !self.is_left_alone() =>

@@ -141,7 +141,7 @@ impl Core {
             changed.push(name.clone());
         }
         for name in changed {
-            self.take_pending(&name);
+            self.take_pending(&name, now);
             self.touch(&name);
         }
     }

@@ -164,7 +164,7 @@ impl Core {
             plan(&self.view(app, looked, now.instant))
         };
         Outlook {
-            app: app.name.clone(),
+            app: app.name.to_string(),
             revision: app.wanted_revision.clone(),
             account: app.options.account.clone(),
             plan,
@@ -178,7 +178,7 @@ impl Core {
 fn left(app: &App) -> Vec<Left> {
     let mut left = Vec::new();
     if let Some(reason) = app.permit_sentence() {
-        left.push(Left { what: app.name.clone(), verb: Verb::Skip, reason });
+        left.push(Left { what: app.name.to_string(), verb: Verb::Skip, reason });
     }
     for (key, member) in &app.members {
         if let Some((verb, reason)) = left_alone(app, key, member) {

@@ -42,7 +42,7 @@ impl Core {
             let told = std::mem::replace(&mut app.last.message, said.clone());
             // Before the event, which is about this status.
             self.actions.push(Action::Report(Box::new(status)));
-            if known && before != health {
+            if known && before != health && !is_beginning(before, health) {
                 let words =
                     format!("{} is {} now, it was {}.", name, health_word(health), health_word(before));
                 let message = if said.is_empty() { words } else { format!("{words} {said}") };
@@ -72,7 +72,7 @@ fn status(app: &mut App, watches: &BTreeMap<Scope, Watched>, courses: &mut Cours
     let message = message(app, &problems, &objects);
     let before = std::mem::take(&mut app.last.problems);
     for problem in problems.iter().filter(|problem| !before.contains_key(problem)) {
-        tracing::warn!(app = app.name, place = problem.place, "{}", problem.message);
+        tracing::warn!(app = &*app.name, place = problem.place, "{}", problem.message);
     }
     app.last.problems = problems
         .iter()
@@ -86,7 +86,7 @@ fn status(app: &mut App, watches: &BTreeMap<Scope, Watched>, courses: &mut Cours
     objects.truncate(OBJECTS_MAX);
     let drifted = app.members.values().filter_map(|member| member.drift.as_deref()).take(DRIFTS_MAX);
     AppStatus {
-        app: app.name.clone(),
+        app: app.name.to_string(),
         sync: sync.into(),
         health: health.into(),
         message,
@@ -107,6 +107,11 @@ fn status(app: &mut App, watches: &BTreeMap<Scope, Watched>, courses: &mut Cours
         since: app.last.since,
         syncing: app.run.is_some(),
     }
+}
+
+/// Whether that is no change of an app, but how every app begins.
+fn is_beginning(before: HealthStatus, now: HealthStatus) -> bool {
+    before == HealthStatus::Unspecified && matches!(now, HealthStatus::Missing | HealthStatus::Progressing)
 }
 
 /// A problem in the protocol's words.

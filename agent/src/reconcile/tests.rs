@@ -92,6 +92,38 @@ fn a_change_that_comes_while_we_write_is_not_missed() {
 }
 
 #[test]
+fn what_is_seen_while_we_write_needs_not_be_asked_for() {
+    let mut world = web();
+    world.writes.clear();
+    world.change("a", "/data/key", json!("5"));
+    assert!(world.step());
+    assert_eq!(world.writes, ["apply a"]);
+    // The next change is seen before the answer, and the watch goes on with what it saw before.
+    world.change("a", "/data/key", json!("6"));
+    let latest = world.queue.pop_back().unwrap();
+    world.queue.push_front(latest);
+    world.settle();
+    assert_eq!(world.values()["a"], "1");
+    assert_eq!(world.writes, ["apply a", "apply a"]);
+    assert_eq!(world.reads, 0);
+}
+
+/// What is deleted and written at the same time has to be read: which of both was first?
+#[test]
+fn what_is_gone_while_we_write_is_looked_for() {
+    let mut world = web();
+    world.writes.clear();
+    world.change("a", "/data/key", json!("5"));
+    assert!(world.step());
+    world.delete(&key("a"));
+    let latest = world.queue.pop_back().unwrap();
+    world.queue.push_front(latest);
+    world.settle();
+    assert_eq!(world.values()["a"], "1");
+    assert_eq!(world.reads, 1);
+}
+
+#[test]
 fn what_left_git_is_pruned_and_foreign_objects_never() {
     let mut world = web();
     world.create_foreign("c");

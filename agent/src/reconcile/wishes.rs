@@ -80,11 +80,11 @@ impl Core {
     }
 
     /// What was held back by a window that has opened.
-    pub(super) fn take_pending(&mut self, name: &str) {
+    pub(super) fn take_pending(&mut self, name: &str, now: Now) {
         let Some(app) = self.apps.get_mut(name) else { return };
         match app.pending.take_if(|_| app.permit.allows_all() && app.problems.is_empty()) {
             Some(Pending::Content(manifests)) => self.take_in(name, manifests),
-            Some(Pending::Removal) => self.remove_now(name),
+            Some(Pending::Removal) => self.remove_now(name, now),
             None => {}
         }
     }
@@ -145,7 +145,7 @@ impl Core {
             app.failures += 1;
             app.retry_at = Some(now.instant + jittered(app.options.retry.wait(app.failures)));
         }
-        self.set_desired(name, resolution.objects, whole);
+        self.set_desired(name, resolution.objects, whole, now);
         if let Some(app) = self.apps.get_mut(name) {
             app.note_order();
         }

@@ -13,9 +13,9 @@ use muster_render::{Cache, Files, Limits, Object, RenderErrors, Repository, Sour
 
 use crate::object::{Digest, digest};
 
-/// Memory for parsed manifests and built bases. Most repositories fit; the agent's own memory, which
-/// has every object too, should not double for it.
-const CACHE_BYTES_MAX: usize = 32 << 20;
+/// Memory for parsed manifests and built bases while a revision is read: enough for the bases that its apps
+/// have in common.
+const CACHE_BYTES_MAX: usize = 8 << 20;
 
 /// A repository at one revision, as far as apps are read from it.
 pub(super) trait Contents {
@@ -52,6 +52,7 @@ impl Contents for AtRevision<'_> {
 /// What was delivered of each app, so that what has not changed is not read or rendered again.
 pub(super) struct Delivered {
     apps: BTreeMap<String, Delivery>,
+    /// What the apps of one revision have in common.
     cache: Cache,
 }
 
@@ -102,7 +103,7 @@ pub(super) enum Found {
 
 impl Default for Delivered {
     fn default() -> Self {
-        Delivered { apps: BTreeMap::new(), cache: Cache::new(Limits::default(), CACHE_BYTES_MAX) }
+        Delivered { apps: BTreeMap::new(), cache: new_cache() }
     }
 }
 
@@ -112,9 +113,11 @@ impl Delivered {
         self.apps.remove(app);
     }
 
-    /// Forgets all apps but these.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+    /// A revision has been read: forgets all apps but these, and what they were made of. That takes many times the
+    /// memory of the objects, and making it again for one app takes milliseconds.
+    pub(super) fn end(&mut self, is_there: impl Fn(&str) -> bool) {
         self.apps.retain(|app, _| is_there(app));
+        self.cache = new_cache();
     }
 
     /// What an app is now. `options` are those parts of its document that are not in `source`;
@@ -150,6 +153,10 @@ impl Delivered {
         rendered_in(began.elapsed());
         Ok(Found::Rendered(rendered))
     }
+}
+
+fn new_cache() -> Cache {
+    Cache::new(Limits::default(), CACHE_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -238,6 +245,7 @@ mod tests {
         assert_eq!(deliver(&mut delivered, &fake, ""), (vec![], vec![]));
 
         fake.put("base/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n");
+        delivered.end(|_| true);
         let before = delivered.cache.counts();
         let (rendered, reads) = deliver(&mut delivered, &fake, "");
         assert_eq!(rendered, ["one", "two"], "a base changed, which is none of the plain app's");
@@ -262,7 +270,7 @@ mod tests {
         assert_eq!(rendered, ["one", "two", "plain"]);
         delivered.forget("one");
         assert_eq!(deliver(&mut delivered, &fake, "namespace: other").0, ["one"]);
-        delivered.retain(|app| app != "plain");
+        delivered.end(|app| app != "plain");
         assert_eq!(deliver(&mut delivered, &fake, "namespace: other").0, ["plain"]);
     }
 

@@ -55,7 +55,7 @@ impl Reading<'_> {
         let documents = self.catalogs.at(self.mirror, head)?;
         let mut snapshot = select(&documents, self.cluster, &head.to_string());
         let Some(cluster) = documents.clusters.get(self.cluster) else {
-            self.delivered.retain(|_| false);
+            self.delivered.end(|_| false);
             return Ok(Some((snapshot, pace(&documents, None))));
         };
         let cluster = &cluster.value;
@@ -104,7 +104,7 @@ impl Reading<'_> {
                 }
             }
         }
-        self.delivered.retain(|app| snapshot.apps.contains_key(app));
+        self.delivered.end(|app| snapshot.apps.contains_key(app));
         let in_use = pinned.values().filter_map(|pinned| match pinned {
             Pinned::At(revision, _) => Some(*revision),
             Pinned::Refused(_) => None,

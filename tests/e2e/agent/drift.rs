@@ -14,7 +14,7 @@ use super::*;
 const USER: &str = "muster-agent";
 
 /// A real cluster with an audit log, and the agent's own access to it.
-async fn audited() -> Option<(Cluster, Target, Audit)> {
+pub(super) async fn audited() -> Option<(Cluster, Target, Audit)> {
     let options = Options { audit: true, ..Options::default() };
     let cluster = Cluster::start_or_skip("drift", options).await?;
     let access = cluster.user(USER, Some("system:masters")).await.unwrap();

@@ -15,6 +15,7 @@ mod loops;
 mod order;
 mod pruning;
 mod replacing;
+mod requests;
 mod webhooks;
 
 use std::collections::BTreeMap;

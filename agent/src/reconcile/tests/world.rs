@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) succeeded: Vec<String>,
     /// How often an app was removed: with it goes what is known of its hooks.
     removals: u32,
+    /// Objects that were read one by one.
+    pub(super) reads: u32,
     /// Which apps an app depends on.
     pub(super) depends_on: BTreeMap<String, Vec<String>>,
     pub(super) statuses: BTreeMap<String, AppStatus>,
@@ -110,6 +112,7 @@ impl World {
             hooks_failing: 0,
             succeeded: Vec::new(),
             removals: 0,
+            reads: 0,
             depends_on: BTreeMap::new(),
             statuses: BTreeMap::new(),
             events: Vec::new(),
@@ -262,6 +265,7 @@ impl World {
                 self.queue.push_back(Input::Resolved { app: owner.app, generation, resolution });
             }
             Action::Refresh { app, key, resource } => {
+                self.reads += 1;
                 let found = self.cluster.get(&key).map(|object| Observation::of(&resource, object.clone()));
                 self.queue.push_back(Input::Refreshed { app, key, found });
             }

@@ -102,7 +102,6 @@ fn apply(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
         return Err(call.place.not_found());
     }
     let wanted_uid = config["metadata"]["uid"].as_str().map(str::to_owned);
-    let wanted_version = config["metadata"]["resourceVersion"].as_str().map(str::to_owned);
     let live = match &found {
         Some(record) => with_version(kind, record),
         None => zero(&kind.schema, &kind.api_version(), &kind.kind),
@@ -118,8 +117,12 @@ fn apply(state: &mut State, call: &Call<'_>) -> Result<Reply, Failure> {
         .map_err(|error| refuse_apply(&shown, error))?;
     let (object, warnings) = read_object(kind, &applied.object, Validation::Ignore)?;
     let Some(live) = found else {
-        if wanted_uid.is_some() || wanted_version.is_some_and(|version| !version.is_empty()) {
-            return Err(Failure::stale(&kind.group, &kind.resource, call.place.name()));
+        // A version without an object is no conflict, unlike a uid: the object is created.
+        if let Some(uid) = wanted_uid {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Failure::conflict(&kind.group, &kind.resource, call.place.name(), &why));
         }
         let mut object = object;
         clear_system_fields(&mut object);
