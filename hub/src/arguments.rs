@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Parser, Subcommand};
@@ -13,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    access::user::new_token,
     address::Address,
+    authority::{self, Authority, files, rotate::Stage},
     backup,
     config::{LogFormat, RunFlags, Settings},
     identity::OperatorName,
     init::{self, NewHub},
     record::Loaded,
-    server,
+    server, tls,
 };
 
 /// The Muster hub: sees the whole fleet, holds no cluster credential.
@@ -53,6 +56,18 @@ enum Command {
         #[arg(long, default_value = init::FIRST_OPERATOR)]
         name: OperatorName,
     },
+    /// Make a token for a user that is a program, such as CI, and print what to put into config.yaml for it.
+    UserToken {
+        /// Name of the user.
+        #[arg(long)]
+        name: OperatorName,
+        /// How long it is good for, such as 90d [default: for ever].
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        ttl: Option<Duration>,
+    },
+    /// The CA: what is trusted, and another one in its place.
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Run the hub.
     Run(Box<RunFlags>),
     /// Write all that the hub keeps to a file, while it runs or not. Keep its CA and config.yaml as well.
@@ -77,11 +92,35 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum CaCommand {
+    /// Print what is trusted, and how far a rotation is.
+    Show {
+        /// Directory of the hub.
+        #[arg(long, env = "MUSTER_HUB_DIR")]
+        dir: PathBuf,
+    },
+    /// Do the next step of a rotation: make another CA, then let it sign, then forget the old one. A hub that runs
+    /// follows by itself.
+    Rotate {
+        /// Directory of the hub.
+        #[arg(long, env = "MUSTER_HUB_DIR")]
+        dir: PathBuf,
+        /// Forget the old CA even though certificates it signed may still be in use; their holders then need a new
+        /// token or operator.yaml.
+        #[arg(long)]
+        now: bool,
+    },
+}
+
 /// Does what is asked.
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Init { dir, addresses, permit_domains } => init(&dir, addresses, permit_domains),
         Command::Operator { dir, name } => operator(&dir, &name),
+        Command::UserToken { name, ttl } => user_token(&name, ttl),
+        Command::Ca(CaCommand::Show { dir }) => show_ca(&dir),
+        Command::Ca(CaCommand::Rotate { dir, now }) => rotate_ca(&dir, now),
         Command::Run(flags) => serve(*flags),
         Command::Backup { dir, file } => backup(dir, &file),
         Command::Restore { dir, replace, file } => restore(dir, replace, &file),
@@ -148,6 +187,82 @@ fn contents(loaded: &Loaded) -> String {
         loaded.events.len(),
         loaded.tokens.len(),
     )
+}
+
+fn user_token(name: &OperatorName, ttl: Option<Duration>) -> Result<(), Failure> {
+    let (token, hash) = new_token(&name.to_string(), authority::random()?);
+    let end = ttl.map(|ttl| Timestamp::now().checked_add(ttl)).transpose()?;
+    let expires =
+        end.map(|end| format!(", expires: {}", end.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
+    // The token alone on standard output, so that it can be sent into a file.
+    say(&format!("{token}\n"));
+    let hash = authority::hex(&hash);
+    let told = format!(
+        "It is shown this once. In config.yaml of the hub, which keeps only its SHA-256:\n\
+         users:\n- {{name: {name}, token-sha256: {hash}{expires}}}\n\
+         access:\n- {{user: {name}, role: viewer}}\n"
+    );
+    let _ = std::io::stderr().write_all(told.as_bytes()); // nobody listens
+    Ok(())
+}
+
+fn show_ca(directory: &Path) -> Result<(), Failure> {
+    let texts = files::read(directory)?;
+    let authority = Authority::from_texts(&texts)?;
+    let stage = match texts.stage()? {
+        Stage::Settled => "There is one CA.",
+        Stage::Prepared => "Another CA is trusted too; the next `ca rotate` lets it sign.",
+        Stage::Overlapping => {
+            "Another CA signs, and the old one is still trusted; the next `ca rotate` forgets it."
+        }
+    };
+    say(&format!("{stage}\n"));
+    for ca in authority.trusted() {
+        let named = if ca == authority.certificate() { "  new tokens name it" } else { "" };
+        say(&format!("{}{named}\n", authority::fingerprint(ca)));
+    }
+    Ok(())
+}
+
+fn rotate_ca(directory: &Path, at_once: bool) -> Result<(), Failure> {
+    let before = files::read(directory)?;
+    let settings = Settings::read(RunFlags { dir: directory.into(), ..RunFlags::default() })?;
+    let (after, told) = match before.stage()? {
+        Stage::Settled => (
+            before.prepare(Timestamp::now())?,
+            "Another CA is trusted now, and agents learn it over their streams: `muster ca` shows who has not yet.\n\
+             Then let it sign: muster-hub ca rotate\n"
+                .to_owned(),
+        ),
+        Stage::Prepared => (
+            before.switch()?,
+            format!(
+                "The other CA signs now. Certificates of the old one are good for up to {}; operators need a new\n\
+                 operator.yaml (muster-hub operator) before the old CA is forgotten. Then: muster-hub ca rotate\n",
+                humantime::format_duration(settings.certificate_lifetime)
+            ),
+        ),
+        Stage::Overlapping => {
+            let since = files::signs_since(directory, SystemTime::now()).unwrap_or_default();
+            let left = settings.certificate_lifetime.saturating_sub(since);
+            if !at_once && !left.is_zero() {
+                let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+                return Err(format!(
+                    "certificates of the old CA may be in use for another {left}; come back then, or forget it at once \
+                     with --now"
+                )
+                .into());
+            }
+            let told = "The old CA is forgotten; connections with a certificate of it are cut.\n";
+            (before.finish()?, told.to_owned())
+        }
+    };
+    // Nothing is written that the hub could not use.
+    let names: Vec<_> = settings.addresses.iter().map(|address| address.host.clone()).collect();
+    Authority::from_texts(&after)?.serve_as(&names, &tls::provider(), Timestamp::now())?;
+    files::write(directory, &before, &after)?;
+    say(&told);
+    Ok(())
 }
 
 fn serve(flags: RunFlags) -> Result<(), Failure> {

@@ -15,16 +15,19 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
+use jiff::Timestamp;
+use muster_spec::ClusterName;
 use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Log,
     clock::{Clock, Now},
     fleet::{self, Ended, Rules, State, StreamId, Touched},
     record::{Change, Key, Loaded, News, Record},
     store::{Incoming, Store, StoreError, Transaction},
     streams::Streams,
-    tokens::Table,
+    tokens::{Presented, Refusal, Table, Token},
     watch::Watchers,
 };
 
@@ -42,13 +45,55 @@ pub(crate) struct Fleet {
     pub(crate) state: State,
     /// Enrolment tokens.
     pub(crate) tokens: Table,
+    /// Who did what.
+    pub(crate) audit: Log,
+}
+
+impl Fleet {
+    /// Whether the cluster may enrol with the token now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_enrol(
+        &self,
+        presented: &Presented,
+        cluster: &ClusterName,
+        now: Timestamp,
+    ) -> Result<&Token, Refusal> {
+        let revoked_at = self.state.last_revoked_at(cluster.as_str());
+        let token = self.tokens.check(presented, cluster, revoked_at, now)?;
+        let fits = |(key, value): (&String, &String)| self.state.label(cluster.as_str(), key) == Some(value);
+        // Who administers a part of the fleet may not bring clusters of another part into it.
+        if token.scoped && self.state.knows(cluster.as_str()) && !token.labels.iter().all(fits) {
+            return Err(Refusal::OtherLabels);
+        }
+        Ok(token)
+    }
+
+    /// Takes one use of the token away; what it gives is to be kept before anything is granted for it.
+    ///
+    /// # Errors
+    /// As [`Fleet::may_enrol`].
+    pub(crate) fn take_token(
+        &mut self,
+        presented: &Presented,
+        cluster: &ClusterName,
+        now: Timestamp,
+    ) -> Result<Token, Refusal> {
+        self.may_enrol(presented, cluster, now)?;
+        self.tokens.take(presented, cluster, self.state.last_revoked_at(cluster.as_str()), now)
+    }
 }
 
 impl Fleet {
     /// The fleet as a store gave it back.
-    pub(crate) fn restore(mut loaded: Loaded, fingerprint: String, rules: Rules, now: Now) -> Self {
-        let tokens = Table::restore(std::mem::take(&mut loaded.tokens), fingerprint);
-        Self { state: State::restore(loaded, rules, now), tokens }
+    pub(crate) fn restore(mut loaded: Loaded, fingerprints: Vec<String>, rules: Rules, now: Now) -> Self {
+        let tokens = Table::restore(std::mem::take(&mut loaded.tokens), fingerprints);
+        let (audit, fault) = Log::restore(std::mem::take(&mut loaded.audit), loaded.slot);
+        if let Some(fault) = fault {
+            tracing::error!(%fault, "the audit log is not what was written");
+        }
+        Self { state: State::restore(loaded, rules, now), tokens, audit }
     }
 
     /// Takes in what another hub did.
@@ -56,6 +101,8 @@ impl Fleet {
         match &news {
             News::Changed(Change::Put(Record::Token(token))) => self.tokens.learn(token.clone()),
             News::Changed(Change::Delete(Key::Token(id))) => self.tokens.forget(id),
+            News::Changed(Change::Put(Record::Audit(row))) => self.audit.learn(Arc::clone(row)),
+            News::Changed(Change::Delete(Key::Audit(number))) => self.audit.forget(*number),
             _ => {}
         }
         self.state.learn(news, now)
@@ -149,8 +196,6 @@ pub(crate) struct Writer {
     pub(crate) fleet: Arc<RwLock<Fleet>>,
     /// What of the hub's settings matters to the fleet.
     pub(crate) rules: Rules,
-    /// Of the hub's CA.
-    pub(crate) fingerprint: String,
     /// What time it is.
     pub(crate) clock: Clock,
     /// Who is told.
@@ -231,6 +276,7 @@ impl Writer {
             let about: Vec<&Transaction> =
                 refused.iter().filter_map(|number| transactions.get(*number)).collect();
             self.put_right(&about)?;
+            self.take_back(&about)?;
         }
         let kept =
             done.into_iter().filter(|(number, _)| number.is_none_or(|number| !refused.contains(&number)));
@@ -312,6 +358,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Keeps the audit entries of acts that were refused, with a word that they were: later entries follow them.
+    fn take_back(&mut self, refused: &[&Transaction]) -> Result<(), StoreError> {
+        let rows =
+            refused.iter().flat_map(|transaction| &transaction.changes).filter_map(|change| match change {
+                Change::Put(Record::Audit(row)) => Some(row),
+                _ => None,
+            });
+        let fleet = Arc::clone(&self.fleet);
+        let mut locked = fleet.blocking_write();
+        let now = self.clock.now();
+        let changes: Vec<Change> = rows.flat_map(|row| locked.audit.take_back(row, now)).collect();
+        drop(locked);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transactions = [Transaction { changes, as_leader: false }];
+        match self.store.append(&transactions) {
+            Ok(_) => Ok(()),
+            Err(error) => self.insist(&transactions, &error).map(drop),
+        }
+    }
+
     /// Takes in news, and ends the streams that these transactions were about.
     fn learn(&mut self, news: Vec<News>, refused: &[&Transaction]) {
         let now = self.clock.now();
@@ -345,8 +413,9 @@ impl Writer {
             }
             thread::sleep(RETRY);
         };
-        let new = Fleet::restore(loaded, self.fingerprint.clone(), self.rules, self.clock.now());
         let fleet = Arc::clone(&self.fleet);
+        let named = fleet.blocking_read().tokens.fingerprints().to_vec();
+        let new = Fleet::restore(loaded, named, self.rules, self.clock.now());
         let old = std::mem::replace(&mut *fleet.blocking_write(), new);
         // Names that are gone now are shown as gone.
         let mut touched = old.state.everything();

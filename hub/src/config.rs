@@ -18,6 +18,7 @@ use serde::Deserialize;
 use self::store::StoreFile;
 pub use self::store::{Etcd, StoreSettings};
 use crate::{
+    access::config::{Access, BindingText, IssuerText, UserText},
     address::Address,
     authority::CLUSTER_LIFETIME_RANGE,
     repository::{RepositoryFlags, RepositorySettings},
@@ -74,6 +75,9 @@ struct File {
     log: Option<String>,
     store: StoreFile,
     repository: RepositoryFlags,
+    access: Vec<BindingText>,
+    users: Vec<UserText>,
+    oidc: Vec<IssuerText>,
 }
 
 /// How the log is written.
@@ -107,6 +111,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The fleet repository; without it nothing is promoted.
     pub repository: Option<RepositorySettings>,
+    /// Who may ask what. The only setting that counts anew whenever the file changes.
+    pub access: Access,
 }
 
 /// Everything that is wrong with the settings.
@@ -131,25 +137,12 @@ impl Settings {
     /// # Errors
     /// Names every setting that is not valid.
     pub fn read(flags: RunFlags) -> Result<Self, ConfigError> {
-        let path = flags.dir.join(CONFIG_FILE);
-        let text = read_limited(&path).map_err(|error| {
-            let path = path.display();
-            ConfigError(vec![match error.kind() {
-                io::ErrorKind::NotFound => format!(
-                    "there is no {path}; run `muster-hub init --dir {} --address HOST:PORT` first",
-                    flags.dir.display()
-                ),
-                _ => format!("{path} cannot be read: {error}"),
-            }])
-        })?;
-        Self::merge(flags, &text, &path.display().to_string())
+        let (text, path) = file_in(&flags.dir)?;
+        Self::merge(flags, &text, &path)
     }
 
     fn merge(flags: RunFlags, file: &str, path: &str) -> Result<Self, ConfigError> {
-        let file: File = match serde_yaml::from_str::<Option<File>>(file) {
-            Ok(file) => file.unwrap_or_default(),
-            Err(error) => return Err(ConfigError(vec![format!("{path}: {error}")])),
-        };
+        let file = parse(file, path)?;
         let mut problems = Vec::new();
         let origin = |flag: Option<String>, value: Option<String>, name: &str| match flag {
             Some(flag) => Some((flag, format!("--{name}"))),
@@ -179,6 +172,7 @@ impl Settings {
         });
         let log = log.map_or_else(|| "info".to_owned(), |(text, _)| text);
         let repository = flags.repository.or(file.repository).check(&mut problems);
+        let access = Access::read(file.access, file.users, file.oidc, path, &mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
             match host.parse::<Address>() {
@@ -209,11 +203,45 @@ impl Settings {
                     log,
                     store,
                     repository,
+                    access,
                 })
             }
             _ => Err(ConfigError(problems)),
         }
     }
+}
+
+/// Who may ask what, as the file in the hub's directory says now.
+///
+/// # Errors
+/// Names everything in these parts that is not valid.
+pub fn read_access(directory: &Path) -> Result<Access, ConfigError> {
+    let (text, path) = file_in(directory)?;
+    let file = parse(&text, &path)?;
+    let mut problems = Vec::new();
+    let access = Access::read(file.access, file.users, file.oidc, &path, &mut problems);
+    if problems.is_empty() { Ok(access) } else { Err(ConfigError(problems)) }
+}
+
+fn parse(text: &str, path: &str) -> Result<File, ConfigError> {
+    let file = serde_yaml::from_str::<Option<File>>(text);
+    file.map(Option::unwrap_or_default).map_err(|error| ConfigError(vec![format!("{path}: {error}")]))
+}
+
+/// Text and path of the file in a hub's directory.
+fn file_in(directory: &Path) -> Result<(String, String), ConfigError> {
+    let path = directory.join(CONFIG_FILE);
+    let shown = path.display().to_string();
+    let text = read_limited(&path).map_err(|error| {
+        ConfigError(vec![match error.kind() {
+            io::ErrorKind::NotFound => format!(
+                "there is no {shown}; run `muster-hub init --dir {} --address HOST:PORT` first",
+                directory.display()
+            ),
+            _ => format!("{shown} cannot be read: {error}"),
+        }])
+    })?;
+    Ok((text, shown))
 }
 
 fn read_limited(path: &Path) -> io::Result<String> {

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use muster_spec::ClusterName;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use crate::authority::{Serial, hex};
+
 const CLUSTER: &str = "spiffe://muster/cluster/";
 const OPERATOR: &str = "spiffe://muster/operator/";
 
@@ -95,6 +97,10 @@ pub struct Credential {
     pub identity: Identity,
     /// When it ends to do so. TLS looks at this only once, when a connection begins.
     pub expires_at: Timestamp,
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// How many times the certificates of its holder had been revoked when it was given out.
+    pub generation: u32,
 }
 
 impl Credential {
@@ -119,7 +125,13 @@ impl Credential {
         };
         let expires_at = Timestamp::from_second(certificate.validity().not_after.timestamp())
             .map_err(|error| unreadable(&error))?;
-        Ok(Self { identity: uri.parse()?, expires_at })
+        let serial = certificate.raw_serial();
+        Ok(Self {
+            identity: uri.parse()?,
+            expires_at,
+            serial: hex(serial),
+            generation: Serial::generation_of(serial),
+        })
     }
 }
 

@@ -1,11 +1,10 @@
 //! What is in the directory of a hub?
 //!
 //! ```text
-//! DIR/ca.crt         the CA's certificate                          anyone may read it
-//! DIR/ca.key         the CA's key                                  0600
-//! DIR/config.yaml    settings, see crate::config
-//! DIR/operator.yaml  hub, CA, certificate and key for `muster`     0600
-//! DIR/store/         what the hub keeps, see crate::store          0700
+//! DIR/ca.*, issuer.*  certificates and keys of the CA, see crate::authority::files
+//! DIR/config.yaml     settings, see crate::config
+//! DIR/operator.yaml   hub, CA, certificate and key for `muster`     0600
+//! DIR/store/          what the hub keeps, see crate::store          0700
 //! ```
 
 use std::{
@@ -17,20 +16,21 @@ use std::{
 
 use jiff::Timestamp;
 use rcgen::KeyPair;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 
 use crate::{
     address::Address,
-    authority::{Authority, AuthorityError, OPERATOR_LIFETIME},
+    authority::{
+        Authority, AuthorityError, OPERATOR_LIFETIME,
+        files::{self, CA_CERTIFICATE, CA_KEY, FileError, ISSUER_CERTIFICATE, ISSUER_KEY, LoadError},
+        new_issuer,
+        rotate::{Texts, pem},
+    },
     config::{CONFIG_FILE, ConfigError, RunFlags, Settings},
     identity::{Identity, OperatorName},
 };
 
-/// The CA's certificate.
-const CA_CERTIFICATE: &str = "ca.crt";
-/// The CA's key.
-const CA_KEY: &str = "ca.key";
 /// What `muster` is configured with.
 pub const OPERATOR_FILE: &str = "operator.yaml";
 /// Folder of the store.
@@ -66,6 +66,21 @@ pub enum InitError {
     /// A configuration that cannot be written as YAML.
     #[error("the configuration cannot be written: {0}")]
     Yaml(#[from] serde_yaml::Error),
+}
+
+impl From<FileError> for InitError {
+    fn from(FileError { path, error }: FileError) -> Self {
+        Self::File { path, error }
+    }
+}
+
+impl From<LoadError> for InitError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::File(error) => error.into(),
+            LoadError::Authority(error) => error.into(),
+        }
+    }
 }
 
 impl From<rcgen::Error> for InitError {
@@ -111,7 +126,7 @@ struct FirstConfig<'a> {
 /// # Errors
 /// When there is a hub already, or something cannot be written.
 pub fn init(directory: &Path, new: &NewHub, now: Timestamp) -> Result<Made, InitError> {
-    for name in [CA_CERTIFICATE, CA_KEY, CONFIG_FILE, OPERATOR_FILE] {
+    for name in [CA_CERTIFICATE, CA_KEY, ISSUER_CERTIFICATE, ISSUER_KEY, CONFIG_FILE, OPERATOR_FILE] {
         let path = directory.join(name);
         if path.symlink_metadata().is_ok() {
             return Err(InitError::Exists(path));
@@ -124,7 +139,15 @@ pub fn init(directory: &Path, new: &NewHub, now: Timestamp) -> Result<Made, Init
     };
     let domains = new.permit_domains.iter().map(domain).collect::<Result<Vec<_>, _>>()?;
     let ca = Authority::create(&names, &domains, now)?;
-    let authority = Authority::load(&ca.certificate, &ca.key)?;
+    let issuer = new_issuer(&ca, now)?;
+    let texts = Texts {
+        ca: ca.certificate,
+        ca_key: Some(ca.key),
+        issuer: Some(issuer.certificate),
+        issuer_key: Some(issuer.key),
+        next: None,
+    };
+    let authority = Authority::from_texts(&texts)?;
     // Shows now, not when the hub is first started, whether clients will accept it.
     authority.serve_as(&names, &crate::tls::provider(), now)?;
     let first = FIRST_OPERATOR.parse().map_err(|error: crate::identity::IdentityError| InitError::File {
@@ -142,7 +165,10 @@ pub fn init(directory: &Path, new: &NewHub, now: Timestamp) -> Result<Made, Init
          # How often agents say something; three in silence mean unreachable.\n\
          #heartbeat: 10s\n\
          #log-format: text\n\
-         #log: info\n",
+         #log: info\n\
+         # Who may do what: viewer, promoter or admin, for all or some clusters and apps (docs/access.md). What is\n\
+         # not here is refused. Changes to access, users and oidc count at once.\n\
+         access:\n- user: {FIRST_OPERATOR}\n  role: admin\n",
         serde_yaml::to_string(&FirstConfig { addresses: &new.addresses })?
     );
 
@@ -151,8 +177,7 @@ pub fn init(directory: &Path, new: &NewHub, now: Timestamp) -> Result<Made, Init
         .mode(0o700)
         .create(directory)
         .map_err(|error| InitError::File { path: directory.into(), error })?;
-    write_new(directory, CA_KEY, 0o600, &ca.key)?;
-    write_new(directory, CA_CERTIFICATE, 0o644, &ca.certificate)?;
+    files::write(directory, &Texts::default(), &texts)?;
     write_new(directory, CONFIG_FILE, 0o644, &config)?;
     write_new(directory, OPERATOR_FILE, 0o600, &operator)?;
     let sync = fs::File::open(directory).and_then(|directory| directory.sync_all());
@@ -174,11 +199,7 @@ pub fn operator(directory: &Path, name: &OperatorName, now: Timestamp) -> Result
 /// # Errors
 /// When its files cannot be read or do not belong together.
 pub fn authority(directory: &Path) -> Result<Authority, InitError> {
-    let read = |name: &str| {
-        let path = directory.join(name);
-        fs::read_to_string(&path).map_err(|error| InitError::File { path, error })
-    };
-    Ok(Authority::load(&read(CA_CERTIFICATE)?, &read(CA_KEY)?)?)
+    Ok(files::load(directory)?)
 }
 
 fn operator_config(
@@ -188,10 +209,10 @@ fn operator_config(
     now: Timestamp,
 ) -> Result<String, InitError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let issued = authority.certify(&Identity::Operator(name.clone()), &key, OPERATOR_LIFETIME, now)?;
+    let issued = authority.certify(&Identity::Operator(name.clone()), &key, 0, OPERATOR_LIFETIME, now)?;
     let config = OperatorConfig {
         hub: addresses.first().map(|address| format!("https://{address}")).unwrap_or_default(),
-        ca: pem(authority.certificate()),
+        ca: authority.trusted().iter().map(pem).collect(),
         certificate: pem(&issued.certificate),
         key: key.serialize_pem(),
     };
@@ -200,20 +221,6 @@ fn operator_config(
         issued.expires_at,
         serde_yaml::to_string(&config)?
     ))
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    let text = BASE64_STANDARD.encode(certificate);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    // Base64 is ASCII, so every cut is between characters.
-    for line in text.as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    debug_assert!(CertificateDer::from_pem_slice(pem.as_bytes()).is_ok());
-    pem
 }
 
 /// Writes a file that must not exist, and waits for the disk.
@@ -234,10 +241,7 @@ fn write_new(directory: &Path, name: &str, mode: u32, text: &str) -> Result<(), 
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use rustls::{
-        pki_types::{PrivateKeyDer, UnixTime},
-        server::WebPkiClientVerifier,
-    };
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _};
     use tempfile::TempDir;
 
     use super::*;
@@ -254,6 +258,7 @@ mod tests {
         let made = init(&directory, &new("hub.test:8443"), Timestamp::now()).unwrap();
         let mode = |name: &str| fs::metadata(directory.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("ca.key"), mode("operator.yaml"), mode(".")), (0o600, 0o600, 0o700));
+        assert_eq!((mode("issuer.key"), mode("ca.crt")), (0o600, 0o644));
 
         let settings = Settings::read(RunFlags { dir: directory.clone(), ..RunFlags::default() }).unwrap();
         assert_eq!(settings.addresses, new("hub.test:8443").addresses);
@@ -270,8 +275,7 @@ mod tests {
             "spiffe://muster/operator/admin"
         );
         let provider = crate::tls::provider();
-        let roots = authority.roots().unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap();
+        let verifier = crate::tls::client_verifier(&authority, provider).unwrap();
         verifier.verify_client_cert(&certificate, &[], UnixTime::now()).unwrap();
         assert!(PrivateKeyDer::from_pem_slice(text("key").as_bytes()).is_ok());
         assert_eq!(&CertificateDer::from_pem_slice(text("ca").as_bytes()).unwrap(), authority.certificate());

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!            listener + tls            access         service              commit
-//! agents  -- TLS 1.3, client --> who may --> agents, enrollment --> one thread applies to
-//! muster  -- certificate          call what  fleet, tokens          fleet::State, keeps in store,
-//!                                                                   then tells watchers and agents
+//! agents  -- TLS 1.3, client --> who is it, --> agents, enrollment --> one thread applies to
+//! muster  -- certificate or      and may it     fleet, tokens, ...     fleet::State, keeps in store,
+//!            bearer token        call that                             then tells watchers and agents
 //! ```
 //! repository: follows the fleet's Git, asks waves what may move, and commits that
 //!
@@ -12,9 +12,10 @@
 //! decides is plain code over data ([`fleet`], [`waves`], [`tokens`], [`csr`]); the rest moves bytes.
 #![forbid(unsafe_code)]
 
-mod access;
+pub mod access;
 pub mod address;
 pub mod arguments;
+pub mod audit;
 pub mod authority;
 pub mod backup;
 pub mod clock;
@@ -25,7 +26,9 @@ pub mod fleet;
 pub mod identity;
 pub mod init;
 mod listener;
+pub mod pattern;
 pub mod record;
+mod reload;
 pub mod repository;
 pub mod server;
 mod service;
@@ -33,5 +36,6 @@ pub mod store;
 mod streams;
 pub mod tls;
 pub mod tokens;
+mod trust;
 mod watch;
 pub mod waves;

@@ -3,7 +3,10 @@
 //! A [`Change`] is one entry of what is written before anything is acknowledged; [`Loaded`] is what a
 //! store gives back at start.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName};
@@ -41,6 +44,21 @@ pub struct Enrolment {
     pub certificate_expires_at: Timestamp,
     /// Serial number of its newest certificate, hexadecimal.
     pub serial: String,
+    /// Generation of that certificate; see [`crate::authority::Serial`].
+    pub generation: u32,
+    /// Labels the token it enrolled with binds it to, whatever its agent says.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The last time a cluster's certificates were revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose.
+    pub cluster: ClusterName,
+    /// Certificates of an earlier generation are not taken; see [`crate::authority::Serial`].
+    pub generation: u32,
+    /// When. A token made before does not let it enrol again.
+    pub revoked_at: Timestamp,
 }
 
 /// A cluster as it was last heard of.
@@ -93,6 +111,10 @@ pub enum Record {
     App(AppRecord),
     /// An entry of the history.
     Event(EventRecord),
+    /// A revocation of a cluster's certificates.
+    Revocation(Revocation),
+    /// An entry of the audit log.
+    Audit(Arc<v1::AuditRow>),
 }
 
 /// Name of something kept.
@@ -104,6 +126,8 @@ pub enum Key {
     App(ClusterName, AppName),
     /// Of an entry of the history.
     Event(u64),
+    /// Of an entry of the audit log.
+    Audit(u64),
 }
 
 /// One step of what is written.
@@ -155,6 +179,10 @@ pub struct Loaded {
     pub apps: Vec<AppRecord>,
     /// The history, by number.
     pub events: Vec<EventRecord>,
+    /// Revocations.
+    pub revocations: Vec<Revocation>,
+    /// The audit log, by number.
+    pub audit: Vec<Arc<v1::AuditRow>>,
     /// This hub among those that share the store.
     pub replica: ReplicaId,
     /// Tells the events of this hub from those that others number at the same time; `None` where it is alone.
@@ -174,13 +202,21 @@ impl Loaded {
             Record::Cluster(cluster) => self.clusters.push(cluster),
             Record::App(app) => self.apps.push(app),
             Record::Event(event) => self.events.push(event),
+            Record::Revocation(revocation) => self.revocations.push(revocation),
+            Record::Audit(row) => self.audit.push(row),
         }
     }
 
     /// How many records there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tokens.len() + self.enrolments.len() + self.clusters.len() + self.apps.len() + self.events.len()
+        self.tokens.len()
+            + self.enrolments.len()
+            + self.clusters.len()
+            + self.apps.len()
+            + self.events.len()
+            + self.revocations.len()
+            + self.audit.len()
     }
 
     /// Whether there are none.
@@ -196,6 +232,8 @@ impl Loaded {
         let clusters = self.clusters.iter().cloned().map(Record::Cluster);
         let apps = self.apps.iter().cloned().map(Record::App);
         let events = self.events.iter().cloned().map(Record::Event);
-        tokens.chain(enrolments).chain(clusters).chain(apps).chain(events)
+        let revocations = self.revocations.iter().cloned().map(Record::Revocation);
+        let audit = self.audit.iter().cloned().map(Record::Audit);
+        tokens.chain(enrolments).chain(clusters).chain(apps).chain(events).chain(revocations).chain(audit)
     }
 }

@@ -1,11 +1,13 @@
 //! How does the hub start, serve and stop?
 
-use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use muster_wire::{
     DESCRIPTORS, MESSAGE_BYTES_MAX,
     v1::{
-        agent_service_server::AgentServiceServer, enrollment_service_server::EnrollmentServiceServer,
+        access_service_server::AccessServiceServer, agent_service_server::AgentServiceServer,
+        audit_service_server::AuditServiceServer, authority_service_server::AuthorityServiceServer,
+        cluster_service_server::ClusterServiceServer, enrollment_service_server::EnrollmentServiceServer,
         fleet_service_server::FleetServiceServer, promotion_service_server::PromotionServiceServer,
         token_service_server::TokenServiceServer,
     },
@@ -17,7 +19,6 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
@@ -31,20 +32,21 @@ use tonic_health::{
 };
 
 use crate::{
-    access::GuardLayer,
-    authority::AuthorityError,
+    access::{Gate, GuardLayer, config::Access},
+    audit::Entry,
     clock::Clock,
     commit::{Committer, Effects, Fleet, Writer},
-    config::{Settings, StoreSettings},
+    config::{self, CONFIG_FILE, Settings, StoreSettings},
     fleet::{Input, Rules},
-    init::{self, InitError},
-    listener,
+    init::InitError,
+    listener::{self, FailedHandshake},
     record::{Change, Key, Loaded},
+    reload::Watched,
     repository::Follower,
-    service::{Hub, Serve},
+    service::{Agents, Hub, Serve},
     store::{EtcdStore, Incoming, LocalStore, Store, StoreError},
     streams::Streams,
-    tls::{self, ServerCertificate},
+    trust::{Trust, fingerprints},
     watch::Watchers,
 };
 
@@ -75,9 +77,6 @@ pub enum ServeError {
     /// Its directory is not in order.
     #[error(transparent)]
     Directory(#[from] InitError),
-    /// Its certificates are not in order.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
     /// Its store is not in order.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,16 +108,14 @@ pub enum ServeError {
 /// When it cannot start, or could not keep everything at its end.
 pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), ServeError> {
     let clock = Clock::start();
-    let authority = init::authority(&settings.directory)?;
     let hosts = settings.addresses.iter().map(|address| address.host.clone()).collect();
-    let certificate = ServerCertificate::new(&authority, hosts, clock.now().wall)?;
-    let tls = TlsAcceptor::from(tls::server_config(&authority, Arc::clone(&certificate))?);
+    let trust = Trust::load(settings.directory.clone(), hosts, clock.now().wall).map_err(InitError::from)?;
     let (mut store, loaded) = open_store(&settings).await?;
     let incoming = store.incoming();
     let leader = store.leader();
-    let (rules, fingerprint) = (Rules { heartbeat: settings.heartbeat }, authority.fingerprint());
-    let fleet = Fleet::restore(loaded, fingerprint.clone(), rules, clock.now());
-    let fleet = Arc::new(RwLock::new(fleet));
+    let rules = Rules { heartbeat: settings.heartbeat };
+    let named = fingerprints(&trust.authority().borrow());
+    let fleet = Arc::new(RwLock::new(Fleet::restore(loaded, named, rules, clock.now())));
     // Only now, so that a port that is open means a hub that answers.
     let bind = |error| ServeError::Listen { address: settings.listen, error };
     let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
@@ -131,7 +128,6 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         store,
         fleet: Arc::clone(&fleet),
         rules,
-        fingerprint,
         clock,
         watchers: Arc::clone(&watchers),
         streams: Arc::clone(&streams),
@@ -145,8 +141,15 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         Follower::new(repository, directory, Arc::clone(&fleet), clock, hints.clone(), leader.clone())
     });
     let (follower, promotion) = followed.unzip();
+    if settings.access.policy.bindings.is_empty() {
+        tracing::warn!("nobody may ask this hub anything: give roles in `access` of its {CONFIG_FILE}");
+    }
+    let (access_sender, access) = watch::channel(Arc::new(settings.access.clone()));
+    let gate = Arc::new(Gate::new(access, Arc::clone(&fleet), committer.clone(), clock));
     let hub = Arc::new(Hub {
-        authority,
+        authority: trust.authority(),
+        agents: Agents::default(),
+        gate: Arc::clone(&gate),
         fleet,
         committer: committer.clone(),
         watchers,
@@ -166,16 +169,20 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     if let Some(follower) = follower {
         companions.spawn(follower.run(stop.clone()));
     }
-    companions.spawn(keep_time(Arc::clone(&hub), certificate));
+    let (tls, open) = (trust.tls(), trust.connections());
+    companions.spawn(keep_time(Arc::clone(&hub), trust));
     if let Some(incoming) = incoming {
         companions.spawn(take_in(incoming, committer.clone()));
     }
     companions.spawn(tell_health(reporter, store_state, hub.leader.clone(), stop.clone()));
+    companions.spawn(follow_access(settings.directory.clone(), access_sender));
     let (ready, connections) = mpsc::channel(READY_MAX);
-    let accepting = tokio::spawn(listener::accept(listener, tls, ready, stop.clone()));
+    let (failed, failures) = mpsc::channel(READY_MAX);
+    companions.spawn(remember(failures, Arc::clone(&gate)));
+    let accepting = tokio::spawn(listener::accept(listener, tls, ready, failed, open, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
 
-    let serving = http2().layer(GuardLayer).serve_with_incoming_shutdown(
+    let serving = http2().layer(GuardLayer(gate)).serve_with_incoming_shutdown(
         routes(&hub, health)?,
         ReceiverStream::new(connections).map(Ok::<_, io::Error>),
         stop.clone().cancelled_owned(),
@@ -286,6 +293,10 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
         .add_service(FleetServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(PromotionServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(TokenServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(ClusterServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(AuditServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(AuthorityServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(AccessServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -293,24 +304,24 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
 }
 
 /// Lets time pass for the fleet, the tokens and the hub's own certificate.
-async fn keep_time(hub: Arc<Hub>, certificate: Arc<ServerCertificate>) {
+async fn keep_time(hub: Arc<Hub>, mut trust: Trust) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match certificate.renew(&hub.authority, hub.clock.now().wall) {
-            Ok(false) => {}
-            Ok(true) => tracing::info!("made a new server certificate"),
-            Err(error) => tracing::error!(%error, "cannot make a new server certificate"),
-        }
+        let named = trust.tick(hub.clock.now().wall).then(|| fingerprints(&hub.authority()));
         let leads = *hub.leader.borrow();
         let ticked = hub.committer.hand_in(move |fleet, now| {
+            if let Some(named) = named {
+                fleet.tokens.trust(named);
+            }
             let changes = fleet.state.apply(Input::Tick { leads }, now);
             let mut records = changes.records;
             if leads {
                 let ended = fleet.tokens.purge(now.wall);
                 records.extend(ended.into_iter().map(|id| Change::Delete(Key::Token(id))));
             }
+            records.extend(fleet.audit.tick(now));
             Effects { records, touched: changes.touched, ended: changes.ended, ..Effects::default() }
         });
         if ticked.await.is_err() {
@@ -319,6 +330,49 @@ async fn keep_time(hub: Arc<Hub>, certificate: Arc<ServerCertificate>) {
     }
 }
 
+/// Takes over who may ask what whenever the configuration changes.
+async fn follow_access(directory: PathBuf, access: watch::Sender<Arc<Access>>) {
+    let mut watched = Watched::new(&directory, &[CONFIG_FILE]);
+    let mut ticks = interval(TICK);
+    loop {
+        ticks.tick().await;
+        if !watched.changed() {
+            continue;
+        }
+        match config::read_access(&directory) {
+            Ok(read) => {
+                let changed = access.send_if_modified(|access| {
+                    let changed = **access != read;
+                    *access = Arc::new(read);
+                    changed
+                });
+                if changed {
+                    tracing::info!(
+                        "access, users and oidc of {CONFIG_FILE} have changed and count from now on"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "{CONFIG_FILE} has changed and cannot be used; the roles stay as they were");
+            }
+        }
+    }
+}
+
+/// Remembers handshakes that failed in the audit log.
+async fn remember(mut failures: mpsc::Receiver<FailedHandshake>, gate: Arc<Gate>) {
+    while let Some(FailedHandshake { address, reason, detail }) = failures.recv().await {
+        let entry = Entry {
+            actor: "anonymous".to_owned(),
+            source: address.ip().to_canonical().to_string(),
+            action: "tls.handshake".to_owned(),
+            target: String::new(),
+            result: reason.to_owned(),
+            detail,
+        };
+        gate.refused(entry).await;
+    }
+}
 /// Name under which gRPC health says whether this hub leads those that share its store.
 const LEADER_SERVICE: &str = "leader";
 
@@ -335,7 +389,11 @@ async fn tell_health(
         let good = *writable.borrow_and_update() && !stop.is_cancelled();
         let services = [
             "",
+            "muster.v1.AccessService",
             "muster.v1.AgentService",
+            "muster.v1.AuditService",
+            "muster.v1.AuthorityService",
+            "muster.v1.ClusterService",
             "muster.v1.EnrollmentService",
             "muster.v1.FleetService",
             "muster.v1.PromotionService",

@@ -1,8 +1,8 @@
 //! May this enrolment token be used, and by whom?
 //!
 //! A token reads `muster1.<id>.<secret>.<fingerprint>`: the id is public, of the secret the hub keeps
-//! only the SHA-256, and the fingerprint pins the hub's CA. It is good for one cluster, until it
-//! expires, for a counted number of uses.
+//! only the SHA-256, and the fingerprint pins the hub's CA. It is good for one cluster or those of a
+//! pattern, until it expires, for a counted number of uses.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
@@ -12,7 +12,7 @@ use muster_spec::ClusterName;
 use ring::digest;
 use subtle::ConstantTimeEq as _;
 
-use crate::authority::hex;
+use crate::{authority::hex, pattern::Pattern};
 
 /// First part of every token.
 const PREFIX: &str = "muster1";
@@ -142,8 +142,14 @@ pub struct Token {
     pub id: TokenId,
     /// Of the secret part.
     pub hash: SecretHash,
-    /// The one cluster that may enrol with it.
-    pub cluster: ClusterName,
+    /// Which clusters may enrol with it.
+    pub cluster: Pattern,
+    /// Labels a cluster that enrols with it has for the hub, whatever its agent says.
+    pub labels: BTreeMap<String, String>,
+    /// Who made it, as the audit log names callers.
+    pub created_by: String,
+    /// Made by somebody who administers only a part of the fleet.
+    pub scoped: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends.
@@ -175,60 +181,103 @@ pub enum Refusal {
     /// It is good, for another cluster.
     #[error("made for another cluster")]
     OtherCluster,
+    /// It is older than the revocation of the cluster.
+    #[error("made before the cluster was revoked")]
+    Outdated,
+    /// The cluster is known with other labels, and who made the token may not change them.
+    #[error("the cluster is known with other labels")]
+    OtherLabels,
+}
+
+impl Refusal {
+    /// Its name in the audit log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "token-unknown",
+            Self::Secret => "token-wrong-secret",
+            Self::Expired => "token-expired",
+            Self::UsedUp => "token-used-up",
+            Self::Revoked => "token-revoked",
+            Self::OtherCluster => "token-for-another-cluster",
+            Self::Outdated => "token-older-than-revocation",
+            Self::OtherLabels => "token-for-other-labels",
+        }
+    }
+}
+
+/// What a new token is to be good for.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Which clusters may enrol with it.
+    pub cluster: Pattern,
+    /// Labels such a cluster then has.
+    pub labels: BTreeMap<String, String>,
+    /// How long from now.
+    pub ttl: Duration,
+    /// How often.
+    pub uses: u32,
+    /// Who makes it.
+    pub created_by: String,
+    /// Whether that is somebody who administers only a part of the fleet.
+    pub scoped: bool,
 }
 
 /// All tokens of the hub.
 #[derive(Debug, Default)]
 pub struct Table {
     tokens: BTreeMap<TokenId, Token>,
-    fingerprint: String,
+    /// Of the CAs a token may name.
+    fingerprints: Vec<String>,
 }
 
 impl Table {
-    /// The tokens a store gave back, for the hub whose CA has this fingerprint.
+    /// The tokens a store gave back, for the hub whose CAs have these fingerprints.
     #[must_use]
-    pub fn restore(tokens: Vec<Token>, fingerprint: String) -> Self {
-        Self { tokens: tokens.into_iter().map(|token| (token.id.clone(), token)).collect(), fingerprint }
+    pub fn restore(tokens: Vec<Token>, fingerprints: Vec<String>) -> Self {
+        Self { tokens: tokens.into_iter().map(|token| (token.id.clone(), token)).collect(), fingerprints }
+    }
+
+    /// From now on tokens may name these CAs.
+    pub fn trust(&mut self, fingerprints: Vec<String>) {
+        self.fingerprints = fingerprints;
     }
 
     /// Adds a token; `None` when the table is full.
-    pub fn create(
-        &mut self,
-        presented: &Presented,
-        cluster: ClusterName,
-        ttl: Duration,
-        uses: u32,
-        now: Timestamp,
-    ) -> Option<Token> {
+    pub fn create(&mut self, presented: &Presented, terms: Terms, now: Timestamp) -> Option<Token> {
         if self.tokens.len() >= TOKENS_MAX || self.tokens.contains_key(&presented.id) {
             return None;
         }
         let token = Token {
             id: presented.id.clone(),
             hash: presented.secret.hash(),
-            cluster,
+            cluster: terms.cluster,
+            labels: terms.labels,
+            created_by: terms.created_by,
+            scoped: terms.scoped,
             created_at: now,
-            expires_at: now.checked_add(ttl).ok()?,
-            uses_left: uses,
+            expires_at: now.checked_add(terms.ttl).ok()?,
+            uses_left: terms.uses,
             revoked: false,
         };
         self.tokens.insert(token.id.clone(), token.clone());
         Some(token)
     }
 
-    /// Whether the token is good for this cluster now.
+    /// Whether the token is good now for this cluster, whose certificates were last revoked at `revoked_at`.
     ///
     /// # Errors
-    /// The reason, which is for the hub's log: callers learn only [`Refusal::OtherCluster`], and that
-    /// only with the right secret.
+    /// The reason, which is for the hub's log: callers learn only [`Refusal::OtherCluster`] and
+    /// [`Refusal::Outdated`], and those only with the right secret.
     pub fn check(
         &self,
         presented: &Presented,
         cluster: &ClusterName,
+        revoked_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<&Token, Refusal> {
         let token = self.tokens.get(&presented.id).ok_or(Refusal::Unknown)?;
-        if presented.fingerprint != self.fingerprint {
+        if !self.fingerprints.contains(&presented.fingerprint) {
             return Err(Refusal::Unknown);
         }
         if !bool::from(token.hash.0.ct_eq(&presented.secret.hash().0)) {
@@ -243,8 +292,11 @@ impl Table {
         if token.uses_left == 0 {
             return Err(Refusal::UsedUp);
         }
-        if token.cluster != *cluster {
+        if !token.cluster.matches(cluster.as_str()) {
             return Err(Refusal::OtherCluster);
+        }
+        if revoked_at.is_some_and(|revoked_at| token.created_at <= revoked_at) {
+            return Err(Refusal::Outdated);
         }
         Ok(token)
     }
@@ -257,9 +309,10 @@ impl Table {
         &mut self,
         presented: &Presented,
         cluster: &ClusterName,
+        revoked_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Token, Refusal> {
-        self.check(presented, cluster, now)?;
+        self.check(presented, cluster, revoked_at, now)?;
         let token = self.tokens.get_mut(&presented.id).ok_or(Refusal::Unknown)?;
         token.uses_left -= 1; // check refuses a token with none left
         Ok(token.clone())
@@ -295,6 +348,18 @@ impl Table {
     /// Takes in that another hub forgot a token.
     pub fn forget(&mut self, id: &TokenId) {
         self.tokens.remove(id);
+    }
+
+    /// Of the CAs that tokens may name.
+    #[must_use]
+    pub fn fingerprints(&self) -> &[String] {
+        &self.fingerprints
+    }
+
+    /// The token with this id.
+    #[must_use]
+    pub fn get(&self, id: &TokenId) -> Option<&Token> {
+        self.tokens.get(id)
     }
 
     /// All tokens, by id.

@@ -15,8 +15,10 @@ use tokio::sync::{Notify, RwLock};
 use tonic::Status;
 
 use crate::{
+    access::policy::Grant,
     commit::Fleet,
     fleet::{Detail, State, Touched},
+    service::Sight,
 };
 
 /// Watchers at once.
@@ -42,6 +44,8 @@ pub(crate) struct Watchers {
 struct Watcher {
     /// Only this cluster.
     cluster: Option<String>,
+    /// Only what this lets it see.
+    grant: Arc<Grant>,
     unseen: Mutex<Unseen>,
     wake: Notify,
 }
@@ -91,19 +95,26 @@ impl Watcher {
     /// Some of what is unseen, clusters before their apps, with its state now.
     fn next(&self, state: &State) -> VecDeque<v1::WatchFleetResponse> {
         use v1::watch_fleet_response::Change;
+        let sight = Sight { state, grant: &self.grant };
         let mut unseen = lock(&self.unseen);
         let mut changes = Vec::new();
         while changes.len() < CHUNK {
             if let Some(cluster) = unseen.clusters.pop_first() {
-                changes.extend(state.show_cluster(cluster.as_str()).map(Change::Cluster));
+                let shown = state.show_cluster(cluster.as_str()).filter(|_| sight.cluster(cluster.as_str()));
+                changes.extend(shown.map(Change::Cluster));
             } else if let Some((cluster, app)) = unseen.apps.pop_first() {
+                if !sight.app(cluster.as_str(), app.as_str()) {
+                    continue;
+                }
                 let shown = state.show_app(cluster.as_str(), app.as_str(), Detail::Drifts);
                 let gone = || {
                     Change::RemovedApp(v1::RemovedApp { cluster: cluster.to_string(), app: app.to_string() })
                 };
                 changes.push(shown.map_or_else(gone, Change::App));
             } else if let Some(event) = unseen.events.pop_front() {
-                changes.push(Change::Event(v1::Event::clone(&event)));
+                if sight.event(&event) {
+                    changes.push(Change::Event(v1::Event::clone(&event)));
+                }
             } else {
                 break;
             }
@@ -135,9 +146,10 @@ impl Watchers {
         &self,
         fleet: Arc<RwLock<Fleet>>,
         cluster: Option<String>,
+        grant: Arc<Grant>,
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Result<BoxStream<'static, Result<v1::WatchFleetResponse, Status>>, Status> {
-        let watcher = Arc::new(Watcher { cluster, unseen: Mutex::default(), wake: Notify::new() });
+        let watcher = Arc::new(Watcher { cluster, grant, unseen: Mutex::default(), wake: Notify::new() });
         {
             let mut all = lock(&self.all);
             all.retain(|watcher| watcher.strong_count() > 0);

@@ -81,7 +81,9 @@ fn trusting(
     identity: &Identity,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(identity.ca().clone())?;
+    for ca in identity.cas() {
+        roots.add(ca.clone())?;
+    }
     Ok(ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots))

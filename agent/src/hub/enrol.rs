@@ -86,7 +86,7 @@ pub(super) async fn enrol(
     })?;
     let identity = accept(answer.into_inner(), cluster, &key)
         .map_err(|message| Problem::BadCertificate { hub: hub(), message })?;
-    if identity.ca_fingerprint() == token.ca {
+    if identity.fingerprints().contains(&token.ca) {
         Ok(identity)
     } else {
         let message = "its CA is not the one the token names".to_owned();
@@ -113,7 +113,9 @@ async fn within<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T,
 
 /// What the hub gave is used only if this cluster can use it.
 fn accept(answer: EnrollResponse, cluster: &str, key: &Key) -> Result<Identity, String> {
-    let identity = Identity::new(answer.certificate, answer.ca_certificate, key)?;
+    let cas =
+        if answer.ca_certificates.is_empty() { vec![answer.ca_certificate] } else { answer.ca_certificates };
+    let identity = Identity::new(answer.certificate, cas, key)?;
     match identity.fault(cluster, jiff::Timestamp::now()) {
         Some(fault) => Err(fault),
         None => Ok(identity),

@@ -1,6 +1,7 @@
 //! Who is this cluster, to the hub?
 //!
-//! A key pair made here, a certificate of the hub's CA that names the cluster, and that CA. Whether one
+//! A key pair made here, a certificate of the hub's CA that names the cluster, and the CAs to trust for that hub:
+//! more than one while the hub changes from one to another. Whether an identity
 //! can still be used is decided from what it says and the time alone.
 
 use std::time::Duration;
@@ -14,6 +15,9 @@ use super::pin::Fingerprint;
 
 /// What comes before the cluster's name in a certificate.
 const CLUSTER: &str = "spiffe://muster/cluster/";
+
+/// CAs that are kept of a hub.
+const CAS_MAX: usize = 8;
 
 /// A key pair that has no certificate yet.
 pub(super) struct Key(KeyPair);
@@ -32,11 +36,11 @@ impl Key {
     }
 }
 
-/// A certificate with its key, and the CA it is from.
+/// A certificate with its key, and the CAs to trust.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     certificate: CertificateDer<'static>,
-    ca: CertificateDer<'static>,
+    cas: Vec<CertificateDer<'static>>,
     /// PKCS#8.
     key: Vec<u8>,
     /// As the certificate names it.
@@ -58,8 +62,13 @@ impl std::fmt::Debug for Identity {
 
 impl Identity {
     /// Puts together what the hub answered and the key that was kept here.
-    pub(super) fn new(certificate: Vec<u8>, ca: Vec<u8>, key: &Key) -> Result<Self, String> {
-        Self::read(certificate.into(), ca.into(), key.0.serialize_der())
+    pub(super) fn new(certificate: Vec<u8>, cas: Vec<Vec<u8>>, key: &Key) -> Result<Self, String> {
+        Self::read(certificate.into(), bundle(cas)?, key.0.serialize_der())
+    }
+
+    /// The same, which trusts these CAs from now on.
+    pub(super) fn trusting(&self, cas: Vec<Vec<u8>>) -> Result<Self, String> {
+        Ok(Self { cas: bundle(cas)?, ..self.clone() })
     }
 
     /// Reads what [`Self::to_pem`] wrote.
@@ -69,18 +78,24 @@ impl Identity {
         };
         let key =
             PrivatePkcs8KeyDer::from_pem_slice(key).map_err(|_| "tls.key is not a PKCS#8 key in PEM")?;
-        Self::read(pem("tls.crt", certificate)?, pem("ca.crt", ca)?, key.secret_pkcs8_der().to_vec())
+        let cas: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca).collect();
+        let cas = cas.map_err(|_| "ca.crt is not certificates in PEM")?;
+        if cas.is_empty() {
+            return Err("ca.crt holds no certificate".to_owned());
+        }
+        Self::read(pem("tls.crt", certificate)?, cas, key.secret_pkcs8_der().to_vec())
     }
 
-    /// Certificate, key and CA, PEM.
+    /// Certificate, key and CAs, PEM.
     pub(super) fn to_pem(&self) -> [String; 3] {
         let pem = |label: &str, der: &[u8]| pem(label, der);
-        [pem("CERTIFICATE", &self.certificate), pem("PRIVATE KEY", &self.key), pem("CERTIFICATE", &self.ca)]
+        let cas = self.cas.iter().map(|ca| pem("CERTIFICATE", ca)).collect();
+        [pem("CERTIFICATE", &self.certificate), pem("PRIVATE KEY", &self.key), cas]
     }
 
-    /// The CA, to be trusted.
-    pub(super) fn ca(&self) -> &CertificateDer<'static> {
-        &self.ca
+    /// The CAs, to be trusted.
+    pub(super) fn cas(&self) -> &[CertificateDer<'static>] {
+        &self.cas
     }
 
     /// What TLS shows.
@@ -105,7 +120,7 @@ impl Identity {
 
     fn read(
         certificate: CertificateDer<'static>,
-        ca: CertificateDer<'static>,
+        cas: Vec<CertificateDer<'static>>,
         key: Vec<u8>,
     ) -> Result<Self, String> {
         let unreadable = |error: &dyn std::fmt::Display| format!("the certificate cannot be read: {error}");
@@ -131,13 +146,28 @@ impl Identity {
         };
         let (not_before, not_after) =
             (time(parsed.validity().not_before)?, time(parsed.validity().not_after)?);
-        Ok(Self { certificate, ca, key, cluster, not_before, not_after })
+        Ok(Self { certificate, cas, key, cluster, not_before, not_after })
     }
 
-    /// The hash of its CA.
-    pub(super) fn ca_fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.ca)
+    /// The hashes of its CAs.
+    pub(super) fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.cas.iter().map(|ca| Fingerprint::of(ca)).collect()
     }
+}
+
+/// CAs as the hub sent them, if they can be trusted at all: an agent with none could never come back.
+fn bundle(cas: Vec<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, String> {
+    if cas.is_empty() || cas.len() > CAS_MAX {
+        return Err(format!("the hub names {} CAs, and it must name 1 to {CAS_MAX}", cas.len()));
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    let mut read = Vec::with_capacity(cas.len());
+    for ca in cas {
+        let ca = CertificateDer::from(ca);
+        roots.add(ca.clone()).map_err(|error| format!("a CA of the hub cannot be used: {error}"))?;
+        read.push(ca);
+    }
+    Ok(read)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -163,7 +193,7 @@ mod tests {
     fn identity(cluster: &str) -> Identity {
         let (authority, key) = (Authority::new(), Key::generate().unwrap());
         let certificate = authority.client(&key.request().unwrap(), cluster, Duration::from_secs(3_000));
-        Identity::new(certificate, authority.der().to_vec(), &key).unwrap()
+        Identity::new(certificate, vec![authority.der().to_vec()], &key).unwrap()
     }
 
     #[test]
@@ -176,6 +206,20 @@ mod tests {
         let swapped = Identity::from_pem(ca.as_bytes(), key.as_bytes(), ca.as_bytes());
         assert_eq!(swapped.unwrap_err(), "the certificate is for another key");
         assert!(Identity::from_pem(b"", key.as_bytes(), ca.as_bytes()).is_err());
+        assert!(Identity::from_pem(certificate.as_bytes(), key.as_bytes(), b"").is_err());
+    }
+
+    #[test]
+    fn several_cas_are_kept_and_what_cannot_be_trusted_is_not_taken() {
+        let identity = identity("dev");
+        let old = identity.cas()[0].to_vec();
+        let both = identity.trusting(vec![old.clone(), Authority::new().der().to_vec()]).unwrap();
+        let [certificate, key, cas] = both.to_pem();
+        let read = Identity::from_pem(certificate.as_bytes(), key.as_bytes(), cas.as_bytes()).unwrap();
+        assert!(read == both && read.fingerprints().len() == 2);
+        for wrong in [vec![], vec![old.clone(), b"garbage".to_vec()], vec![old; 9]] {
+            assert!(identity.trusting(wrong).is_err());
+        }
     }
 
     #[test]

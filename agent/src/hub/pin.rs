@@ -32,6 +32,11 @@ impl Fingerprint {
         Self(bytes)
     }
 
+    /// As the protocol has it.
+    pub(super) fn to_vec(self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
     /// Reads 64 hexadecimal digits.
     fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();

@@ -20,7 +20,7 @@ use super::{
     problem::Problem,
     retry::{Backoff, chance},
     secret::{NAME, Vault},
-    stream::Stream,
+    stream::{Said, Stream},
 };
 use crate::report::Reports;
 
@@ -32,6 +32,8 @@ const CLOCK_POLL: Duration = Duration::from_secs(60);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Different causes remembered between two connections; more than these are told each time.
 const CAUSES_MAX: usize = 16;
+/// Longest time a hub may have an agent stay away.
+const SLOT_MAX: Duration = Duration::from_secs(600);
 /// Longest wait between tries to renew.
 const RENEWAL_RETRY_MAX: Duration = Duration::from_secs(600);
 
@@ -69,6 +71,10 @@ pub(super) struct Session {
     tried: Option<Fingerprint>,
     /// When the hub said Welcome on the connection at hand, or the last one.
     welcomed_at: Option<Instant>,
+    /// When the hub wants this agent back: said before it ended the stream.
+    slot: Option<Duration>,
+    /// Within which time the hub wants agents back that it lost.
+    spread: Duration,
     /// What was complained of since then, so that each cause is told loudly once.
     complained_of: BTreeSet<String>,
 }
@@ -87,6 +93,8 @@ impl Session {
             enrolled_with: None,
             tried: None,
             welcomed_at: None,
+            slot: None,
+            spread: Duration::ZERO,
             complained_of: BTreeSet::new(),
         }
     }
@@ -101,7 +109,12 @@ impl Session {
                 Err(problem) => problem,
             };
             let held = self.welcomed_at.map_or(Duration::ZERO, |at| at.elapsed());
-            let wait = backoff.next(problem.pace(), held, chance());
+            backoff.spread_over(self.spread);
+            let wait = match self.slot.take() {
+                // Agents that were given slots need no jitter: the hub spread them.
+                Some(slot) => slot.min(SLOT_MAX),
+                _ => backoff.next(problem.pace(), held, chance()),
+            };
             self.complain(&problem, wait);
             if self.doubted && self.has_unused_token().await {
                 continue;
@@ -146,7 +159,8 @@ impl Session {
             // cannot read Git must be seen too.
             let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.reports.settled()).await;
             let (channel, refusal) = mutual(&address, &identity).await?;
-            let stream = Stream::open(channel.clone(), &cluster, &self.reports, &self.hints).await;
+            let stream =
+                Stream::open(channel.clone(), &cluster, trusted(&identity), &self.reports, &self.hints).await;
             let stream = stream.map_err(|status| broken(&address, &cluster, &refusal, &status))?;
             Ok((channel, refusal, stream))
         };
@@ -155,24 +169,54 @@ impl Session {
             connected = connected => connected,
         };
         let (channel, refusal, mut stream) = connected.map_err(|problem| self.doubt(problem))?;
-        let welcome = |version: &str| {
-            self.welcomed_at = Some(Instant::now());
-            self.complained_of.clear();
-            tracing::info!(hub = %address, version, "Connected to the hub.");
-        };
-        let renewed = tokio::select! {
-            () = shutdown.cancelled() => return Ok(Ended::Stopped),
-            status = stream.run(welcome) => {
-                let problem = broken(&address, &cluster, &refusal, &status);
-                return Err(self.doubt(problem));
+        let mut renewing = std::pin::pin!(renewal(channel, &address, &identity, &cluster));
+        let renewed = loop {
+            let said = tokio::select! {
+                () = shutdown.cancelled() => return Ok(Ended::Stopped),
+                said = stream.run() => said,
+                renewed = &mut renewing => break renewed,
+            };
+            match said {
+                Ok(said) => self.hear(said, &address, &stream).await,
+                Err(status) => {
+                    let problem = broken(&address, &cluster, &refusal, &status);
+                    return Err(self.doubt(problem));
+                }
             }
-            renewed = renewal(channel, &address, &identity, &cluster) => renewed,
         };
         tracing::info!(expires = %renewed.not_after, "Renewed this cluster's certificate.");
         self.identity = Some(renewed);
         self.unsaved = true;
         self.save().await;
         Ok(Ended::Renewed)
+    }
+
+    /// What the hub says beyond acknowledgements.
+    async fn hear(&mut self, said: Said, address: &Address, stream: &Stream) {
+        match said {
+            Said::Welcome { version, reconnect_within } => {
+                self.welcomed_at = Some(Instant::now());
+                self.spread = reconnect_within;
+                self.complained_of.clear();
+                tracing::info!(hub = %address, version, "Connected to the hub.");
+            }
+            Said::Reconnect(after) => self.slot = Some(after),
+            Said::TrustBundle(bundle) => {
+                let Some(identity) = &self.identity else { return };
+                match identity.trusting(bundle) {
+                    Ok(trusting) => {
+                        tracing::info!(hub = %address, cas = trusting.cas().len(), "The hub has other CAs to be trusted.");
+                        stream.trusts(trusted(&trusting));
+                        self.identity = Some(trusting);
+                        self.unsaved = true;
+                        self.save().await;
+                    }
+                    Err(message) => {
+                        tracing::warn!(hub = %address, "The CAs the hub sent are not taken: {message}.");
+                    }
+                }
+            }
+        }
     }
 
     /// What to connect with: the identity at hand, the one in the Secret, or a token for a new one.
@@ -314,6 +358,11 @@ async fn renewal(channel: Channel, address: &Address, identity: &Identity, clust
         let wait = (left / 20).clamp(Duration::from_secs(1), RENEWAL_RETRY_MAX);
         tokio::time::sleep(wait.mul_f64(0.5 + chance() / 2.0)).await;
     }
+}
+
+/// The hashes of the CAs an identity trusts, as the protocol has them.
+fn trusted(identity: &Identity) -> Vec<Vec<u8>> {
+    identity.fingerprints().into_iter().map(Fingerprint::to_vec).collect()
 }
 
 async fn wait_until(time: Timestamp) {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use muster_wire::{
-    MESSAGE_BYTES_MAX,
+    MESSAGE_BYTES_MAX, PROTOCOL,
     v1::{
         AgentMessage, AppDigest, AppRemoved, AppReport, AppStatus, Event, Heartbeat, Hello, HubMessage,
-        agent_message, agent_service_client::AgentServiceClient, hub_message,
+        Trusted, agent_message, agent_service_client::AgentServiceClient, hub_message,
     },
 };
 use prost::Message as _;
@@ -45,15 +45,35 @@ pub(super) struct Stream {
     follower: crate::report::Follower,
     /// Events that were offered and are to be sent, so that they are there even if the board drops them.
     offered: Vec<(u64, Arc<Event>)>,
-    /// True once the hub has said Welcome.
-    welcomed: bool,
+    /// What the hub said and was not told yet.
+    said: VecDeque<Said>,
 }
+
+/// What the hub says that is not about what it knows of this cluster.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Hello is answered.
+    Welcome {
+        /// Of the hub.
+        version: String,
+        /// Within which time to come back when the stream is lost.
+        reconnect_within: Duration,
+    },
+    /// These CAs are to be trusted from now on, DER.
+    TrustBundle(Vec<Vec<u8>>),
+    /// The hub is about to end the stream: come back after this time.
+    Reconnect(Duration),
+}
+
+/// Messages that can be under way at once: one more than those [`Link`] counts.
+const OUTGOING_MAX: usize = MESSAGES_MAX + 1;
 
 impl Stream {
     /// Opens the stream and says Hello.
     pub(super) async fn open(
         channel: Channel,
         cluster: &str,
+        trusted: Vec<Vec<u8>>,
         reports: &Reports,
         hints: &Arc<Notify>,
     ) -> Result<Self, Status> {
@@ -64,11 +84,14 @@ impl Stream {
         let connected = Input::Connected { apps, cluster: reports.cluster().is_some() };
         let (link, actions) = Link::default().decide(connected, Instant::now());
         debug_assert_eq!(actions, [Action::SendHello]);
-        let (outgoing, messages) = mpsc::channel(MESSAGES_MAX);
+        let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
         let hello = Hello {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster: cluster.to_owned(),
             apps: statuses.iter().map(|status| digest(status)).collect(),
+            protocol: PROTOCOL,
+            capabilities: Vec::new(),
+            trusted,
         };
         drop(statuses);
         let hello = agent_message::Body::Hello(hello);
@@ -90,30 +113,27 @@ impl Stream {
             incoming,
             follower,
             offered: Vec::new(),
-            welcomed: false,
+            said: VecDeque::new(),
         })
     }
 
-    /// Keeps the hub informed until the stream ends, and says why it did. `on_welcome` is called once.
-    pub(super) async fn run(&mut self, on_welcome: impl FnOnce(&str)) -> Status {
-        let mut on_welcome = Some(on_welcome);
+    /// Keeps the hub informed until it says something, or the stream ends; then why it did.
+    pub(super) async fn run(&mut self) -> Result<Said, Status> {
         loop {
-            let inputs = match self.next().await {
-                Ok(inputs) => inputs,
-                Err(status) => return status,
-            };
-            for input in inputs {
-                if let Input::Welcome(welcome) = &input {
-                    self.welcomed = true;
-                    if let Some(on_welcome) = on_welcome.take() {
-                        on_welcome(&welcome.hub_version);
-                    }
-                }
-                if let Err(status) = self.feed(input) {
-                    return status;
-                }
+            if let Some(said) = self.said.pop_front() {
+                return Ok(said);
+            }
+            for input in self.next().await? {
+                self.feed(input)?;
             }
         }
+    }
+
+    /// Tells the hub which CAs are trusted now.
+    pub(super) fn trusts(&self, trusted: Vec<Vec<u8>>) {
+        let body = agent_message::Body::Trusted(Trusted { trusted });
+        // One that does not fit is left out: the next Hello says it too.
+        let _ = self.outgoing.try_send(AgentMessage { body: Some(body) });
     }
 
     /// Waits for something to happen. Dropping the future loses nothing.
@@ -147,17 +167,32 @@ impl Stream {
         }
     }
 
+    /// What is for [`Link`]; the rest is kept to be told.
     fn heard(&mut self, message: HubMessage) -> Option<Input> {
+        let milliseconds = |count: u32| Duration::from_millis(count.into());
+        // What a newer hub says and this agent does not know is passed over.
         match message.body? {
-            hub_message::Body::Welcome(welcome) => Some(Input::Welcome(welcome)),
-            hub_message::Body::Ack(ack) => Some(Input::Ack(ack)),
+            hub_message::Body::Welcome(welcome) => {
+                self.said.push_back(Said::Welcome {
+                    version: welcome.hub_version.clone(),
+                    reconnect_within: milliseconds(welcome.reconnect_within_milliseconds),
+                });
+                return Some(Input::Welcome(welcome));
+            }
+            hub_message::Body::Ack(ack) => return Some(Input::Ack(ack)),
             hub_message::Body::Fetch(fetch) => {
-                let spread = Duration::from_millis(fetch.spread_milliseconds.into()).min(HINT_SPREAD_MAX);
+                let spread = milliseconds(fetch.spread_milliseconds).min(HINT_SPREAD_MAX);
                 let at = Instant::now() + spread.mul_f64(chance());
                 self.hint_at = Some(self.hint_at.map_or(at, |before| before.min(at)));
-                None
+            }
+            hub_message::Body::TrustBundle(bundle) => {
+                self.said.push_back(Said::TrustBundle(bundle.ca_certificates));
+            }
+            hub_message::Body::Reconnect(reconnect) => {
+                self.said.push_back(Said::Reconnect(milliseconds(reconnect.after_milliseconds)));
             }
         }
+        None
     }
 
     fn feed(&mut self, input: Input) -> Result<(), Status> {

@@ -228,6 +228,7 @@ impl Service {
             certificate: self.authority.client(csr, cluster, self.state().lifetime),
             ca_certificate: self.authority.der.clone(),
             expires_at: None,
+            ca_certificates: Vec::new(), // as from a hub of the first version
         }
     }
 }
@@ -305,7 +306,12 @@ impl Service {
                 let send_apps = stale.map(|digest| digest.app.clone()).collect();
                 state.welcomes += 1;
                 let heartbeat_seconds = state.heartbeat_seconds;
-                let welcome = Welcome { hub_version: "test".into(), send_apps, heartbeat_seconds };
+                let welcome = Welcome {
+                    hub_version: "test".into(),
+                    send_apps,
+                    heartbeat_seconds,
+                    ..Welcome::default()
+                };
                 return Some(hub_message::Body::Welcome(welcome));
             }
             agent_message::Body::Cluster(status) => {
@@ -330,6 +336,7 @@ impl Service {
                 state.heartbeats += 1;
                 return None;
             }
+            agent_message::Body::Trusted(_) => return None,
         }
         state.acknowledge.then_some(hub_message::Body::Ack(ack))
     }

@@ -258,7 +258,7 @@ async fn an_identity_of_another_cluster_is_replaced_once_there_is_a_token() {
     std::fs::remove_file(story.token_file()).unwrap();
     let key = Key::generate().unwrap();
     let certificate = story.authority.client(&key.request().unwrap(), "prod", Duration::from_secs(3_600));
-    let identity = Identity::new(certificate, story.authority.der().to_vec(), &key).unwrap();
+    let identity = Identity::new(certificate, vec![story.authority.der().to_vec()], &key).unwrap();
     super::secret::Vault::new(kubernetes(&story.secret), "muster-system").save(&identity).await.unwrap();
     story.start();
     story.write_token("right");
@@ -271,7 +271,7 @@ async fn a_certificate_that_tls_refuses_is_replaced_once_there_is_a_token() {
     let mut story = Story::new().await;
     let (other, key) = (Authority::new(), Key::generate().unwrap());
     let certificate = other.client(&key.request().unwrap(), "dev", Duration::from_secs(3_600));
-    let identity = Identity::new(certificate, story.authority.der().to_vec(), &key).unwrap();
+    let identity = Identity::new(certificate, vec![story.authority.der().to_vec()], &key).unwrap();
     super::secret::Vault::new(kubernetes(&story.secret), "muster-system").save(&identity).await.unwrap();
     story.start();
     story.until("linked", |hub| hub.welcomes == 1 && hub.enrolments == 1 && hub.failed_handshakes >= 1).await;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
 use crate::lint::rule::{self, Rule};
 
@@ -156,6 +157,15 @@ pub(crate) enum Command {
     /// Enrolment tokens, with which an agent gets its cluster's certificate
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Steps against one cluster
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Who did what to the hub, and what was refused, newest first
+    Audit(AuditArguments),
+    /// The hub's CAs, and which connected clusters do not trust one of them yet
+    Ca,
+    /// Who the hub takes you for, and what you may do
+    Whoami,
     /// Prints completions for a shell, to be kept where it looks for them
     Completions {
         /// The shell
@@ -307,11 +317,98 @@ fn denied(text: &str) -> Result<Denied, String> {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Makes a token with which one cluster may enrol, and prints it
-    Create {
-        /// The one cluster that may enrol with it
+pub(crate) enum ClusterCommand {
+    /// Takes none of a cluster's certificates any more and ends its stream at once. It comes back with a new token
+    Revoke {
+        /// Name of the cluster
         cluster: String,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    #[command(flatten)]
+    pub(crate) filter: AuditFilter,
+    /// At most this many
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
+/// Which entries of the audit log.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AuditFilter {
+    /// Only by this one, such as operator/ada, cluster/prod or user/*
+    #[arg(long, value_name = "WHO")]
+    pub(crate) actor: Option<String>,
+    /// Only this method, such as *CreateToken
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) action: Option<String>,
+    /// Only to this, such as cluster/prod
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) target: Option<String>,
+    /// Only with this result, such as certificate-revoked or token-*
+    #[arg(long, value_name = "RESULT")]
+    pub(crate) result: Option<String>,
+    /// Only what was refused
+    #[arg(long)]
+    pub(crate) refused: bool,
+    /// Only from then on: a time such as 2026-01-31T08:00:00Z, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only before then
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Checks that no entry was changed, removed or reordered, and prints a checkpoint to keep elsewhere
+    Verify {
+        /// Checks an export in place of the hub's log
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// A checkpoint printed before: the log must still hold that very entry
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = checkpoint)]
+        checkpoint: Option<(u64, Vec<u8>)>,
+    },
+    /// Prints the whole log, oldest first, one JSON document a line
+    Export,
+}
+
+/// A time, or how long ago it was.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = humantime::parse_duration(text)
+        .map_err(|_| "write a time such as 2026-01-31T08:00:00Z, or how long ago, such as 2h".to_owned())?;
+    Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
+}
+
+/// `NUMBER:HASH`, the hash in 64 hexadecimal digits.
+fn checkpoint(text: &str) -> Result<(u64, Vec<u8>), String> {
+    let wrong = || "write NUMBER:HASH, as `muster audit verify` prints it".to_owned();
+    let (number, hash) = text.split_once(':').ok_or_else(wrong)?;
+    let number = muster_wire::audit::number(number).ok_or_else(wrong)?;
+    let hash = crate::model::unhex(hash).filter(|hash| hash.len() == 32).ok_or_else(wrong)?;
+    Ok((number, hash))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Makes a token with which clusters may enrol, and prints it
+    Create {
+        /// Which clusters may enrol with it: a name, or a pattern such as `edge-*`
+        cluster: String,
+        /// A label such clusters then have for the hub, whatever their agents say; may be given several times
+        #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
         /// How long it is good for, from 1m to 30d
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
         ttl: Duration,
@@ -383,6 +480,9 @@ mod tests {
             &["muster", "approve"],
             &["muster", "lint", "--disable", "no-such-rule"],
             &["muster", "lint", "--deny", "errors"],
+            &["muster", "audit", "--since", "whenever"],
+            &["muster", "audit", "verify", "--checkpoint", "7:abc"],
+            &["muster", "audit", "--refused", "verify"],
         ] {
             let error = Arguments::try_parse_from(wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

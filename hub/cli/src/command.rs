@@ -1,5 +1,6 @@
 //! What each command does: asks the hub, decides how well the fleet is, prints.
 
+mod audit;
 mod diff;
 mod follow;
 mod lint;
@@ -10,17 +11,17 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::CommandFactory as _;
 use jiff::Timestamp;
-use rustls::ClientConfig;
 use serde::Serialize;
+use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
-    args::{Arguments, Command, Options, Output, TokenCommand},
+    args::{Arguments, ClusterCommand, Command, Options, Output, TokenCommand},
     config,
-    connect::{Address, TlsProblem, tls},
+    connect::{Address, Reach, TlsProblem, tls},
     failure::{Failure, nearest},
     fleet,
     hub::Hub,
-    model::{App, Cluster, Event, Token},
+    model::{App, CertificateAuthority, Cluster, Event, Token, WhoAmI},
     output::{Printer, remark, write},
     show,
     text::{Page, clean},
@@ -61,6 +62,11 @@ struct Events<'a> {
 struct Tokens<'a> {
     time: Timestamp,
     tokens: &'a [Token],
+}
+
+#[derive(Serialize)]
+struct Authorities<'a> {
+    authorities: &'a [CertificateAuthority],
 }
 
 #[derive(Serialize)]
@@ -121,6 +127,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Render(arguments) => render::run(&arguments, options.output, printer),
         Command::Lint(arguments) => lint::run(&arguments, options.output, printer),
         Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,
+        Command::Cluster(ClusterCommand::Revoke { cluster, reason }) => {
+            hub(&options).await?.revoke_cluster(&cluster, &reason).await?;
+            let cluster = clean(&cluster);
+            remark(&format!(
+                "None of the certificates of cluster {cluster} is taken any more. To let it in again: muster token create {cluster}\n"
+            ));
+            Ok(Verdict::Well)
+        }
+        Command::Audit(arguments) => audit::run(&options, printer, arguments).await,
+        Command::Ca => {
+            let answer = hub(&options).await?.authority().await?;
+            let authorities: Vec<CertificateAuthority> =
+                answer.authorities.into_iter().map(Into::into).collect();
+            printer.print(&Authorities { authorities: &authorities }, |screen| {
+                show::authorities(&authorities, Timestamp::now(), screen)
+            })?;
+            Ok(Verdict::of(authorities.iter().all(|ca| ca.not_trusted_by.is_empty())))
+        }
+        Command::Whoami => {
+            let me: WhoAmI = hub(&options).await?.who_am_i().await?.into();
+            printer.print(&me, |screen| show::who_am_i(&me, Timestamp::now(), screen))?;
+            Ok(Verdict::Well)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "muster", &mut script);
@@ -149,12 +178,12 @@ fn check_format(command: &Command, output: Option<Output>) -> Result<(), Failure
 }
 
 /// Where the hub is, and how to be trusted by it, from the config file and options.
-pub(crate) fn reach(options: &Options) -> Result<(Address, Arc<ClientConfig>), Failure> {
+pub(crate) fn reach(options: &Options) -> Result<Reach, Failure> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from);
     let path = config::path(options.config.clone(), folder("XDG_CONFIG_HOME"), folder("HOME"))
         .ok_or(Failure::ConfigNowhere)?;
     let config = config::load(&path)?;
-    let invalid = |message| Failure::ConfigInvalid { path: path.clone(), message };
+    let invalid = |message: String| Failure::ConfigInvalid { path: path.clone(), message };
     if config::is_exposed(&path) {
         let path = path.display();
         remark(&format!(
@@ -169,12 +198,21 @@ pub(crate) fn reach(options: &Options) -> Result<(Address, Arc<ClientConfig>), F
         TlsProblem::Config(message) => invalid(message),
         TlsProblem::Expired(expired_at) => Failure::CertificateExpired { expired_at },
     })?;
-    Ok((address, Arc::new(tls)))
+    let bearer = match config.bearer(std::env::var("MUSTER_TOKEN").ok()).map_err(invalid)? {
+        Some(token) => {
+            let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
+                .parse()
+                .map_err(|_| invalid("the token has letters that no token has".to_owned()))?;
+            value.set_sensitive(true);
+            Some(value)
+        }
+        None => None,
+    };
+    Ok(Reach { address, tls: Arc::new(tls), bearer })
 }
 
 async fn hub(options: &Options) -> Result<Hub, Failure> {
-    let (address, tls) = reach(options)?;
-    Hub::connect(address, tls, options.timeout).await
+    Hub::connect(reach(options)?, options.timeout).await
 }
 
 /// The clusters asked for; a name that is not among them is an error, not an empty answer.
@@ -243,8 +281,8 @@ async fn unknown_app(hub: &mut Hub, name: &str, cluster: Option<&str>) -> Result
 
 async fn token(hub: &mut Hub, printer: Printer, command: TokenCommand) -> Result<Verdict, Failure> {
     match command {
-        TokenCommand::Create { cluster, ttl, uses } => {
-            let (token, info) = hub.create_token(&cluster, ttl, uses).await?;
+        TokenCommand::Create { cluster, labels, ttl, uses } => {
+            let (token, info) = hub.create_token(&cluster, &labels, ttl, uses).await?;
             if printer.is_for_people() {
                 // The token alone on standard output, so that it can be sent into a file.
                 write(&format!("{}\n", clean(&token)))?;

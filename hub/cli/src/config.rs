@@ -15,16 +15,44 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How to reach one hub as one operator.
 #[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Config {
     /// `https://HOST:PORT`
     pub(crate) hub: String,
     /// Certificate of the hub's CA, PEM.
     pub(crate) ca: String,
-    /// Certificate of the operator, PEM.
+    /// Certificate of the operator, PEM; empty for a user with a token.
+    #[serde(default)]
     pub(crate) certificate: String,
     /// Its private key, PEM.
+    #[serde(default)]
     pub(crate) key: String,
+    /// A user token, or an ID token.
+    #[serde(default)]
+    pub(crate) token: Option<String>,
+    /// File with such a token, read anew each time.
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The bearer token to show: that of the environment, or of the file.
+    ///
+    /// # Errors
+    /// When the token file cannot be read.
+    pub(crate) fn bearer(&self, environment: Option<String>) -> Result<Option<String>, String> {
+        let from_file = |path: &PathBuf| {
+            let mut text = String::new();
+            let read =
+                fs::File::open(path).and_then(|file| file.take(CONFIG_BYTES_MAX).read_to_string(&mut text));
+            read.map(|_| text).map_err(|error| format!("token_file {}: {error}", path.display()))
+        };
+        let token = match environment.filter(|token| !token.is_empty()).or_else(|| self.token.clone()) {
+            Some(token) => Some(token),
+            None => self.token_file.as_ref().map(from_file).transpose()?,
+        };
+        Ok(token.map(|token| token.trim().to_owned()))
+    }
 }
 
 // Written by hand so that the key cannot get into a message.
@@ -107,5 +135,22 @@ mod tests {
         let config = load(&path).unwrap();
         assert_eq!(config.hub, "https://hub:8443");
         assert!(!format!("{config:?}").contains("secret"));
+        assert_eq!(config.bearer(None), Ok(None));
+    }
+
+    #[test]
+    fn a_token_comes_from_the_environment_the_config_or_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, token) = (folder.path().join("config.yaml"), folder.path().join("token"));
+        let load = |more: &str| {
+            fs::write(&path, format!("hub: https://hub:8443\nca: x\n{more}")).unwrap();
+            load(&path).unwrap()
+        };
+        fs::write(&token, "from-file\n").unwrap();
+        let with_file = load(&format!("token-file: {}\n", token.display()));
+        assert_eq!(with_file.bearer(None), Ok(Some("from-file".to_owned())));
+        assert_eq!(with_file.bearer(Some("other".to_owned())), Ok(Some("other".to_owned())));
+        assert_eq!(load("token: given\n").bearer(None), Ok(Some("given".to_owned())));
+        assert!(load("token-file: /no/such/file\n").bearer(None).unwrap_err().contains("/no/such/file"));
     }
 }

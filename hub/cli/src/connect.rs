@@ -12,7 +12,10 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::transport::Channel;
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 use tower::service_fn;
 
 use crate::{config::Config, failure::Failure, text::age};
@@ -56,7 +59,16 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// TLS 1.3 with the operator's certificate, trusting the hub's CA and nobody else.
+/// Where the hub is, and how to be trusted by it.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) address: Address,
+    pub(crate) tls: Arc<ClientConfig>,
+    /// The value of the header `authorization`, for a user with a token.
+    pub(crate) bearer: Option<MetadataValue<Ascii>>,
+}
+
+/// TLS 1.3 with the operator's certificate if there is one, trusting the hub's CA and nobody else.
 pub(crate) fn tls(config: &Config, now: Timestamp) -> Result<ClientConfig, TlsProblem> {
     let invalid = |what: &str| TlsProblem::Config(format!("`{what}` is not PEM as it should be"));
     let mut roots = RootCertStore::empty();
@@ -66,6 +78,28 @@ pub(crate) fn tls(config: &Config, now: Timestamp) -> Result<ClientConfig, TlsPr
     if roots.is_empty() {
         return Err(invalid("ca"));
     }
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TlsProblem::Config(error.to_string()))?
+        .with_root_certificates(roots);
+    let mut tls = if config.certificate.is_empty() && config.key.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let (chain, key) = identity(config, now)?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            TlsProblem::Config(format!("`certificate` and `key` do not belong together: {error}"))
+        })?
+    };
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(tls)
+}
+
+/// The operator's certificate and key.
+fn identity(
+    config: &Config,
+    now: Timestamp,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsProblem> {
+    let invalid = |what: &str| TlsProblem::Config(format!("`{what}` is not PEM as it should be"));
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(config.certificate.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("certificate"))?;
@@ -77,16 +111,7 @@ pub(crate) fn tls(config: &Config, now: Timestamp) -> Result<ClientConfig, TlsPr
         return Err(TlsProblem::Expired(format!("{} ago, at {shown}", age(expires, now))));
     }
     let key = PrivateKeyDer::from_pem_slice(config.key.as_bytes()).map_err(|_| invalid("key"))?;
-    let mut tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| TlsProblem::Config(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| {
-            TlsProblem::Config(format!("`certificate` and `key` do not belong together: {error}"))
-        })?;
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(tls)
+    Ok((chain, key))
 }
 
 /// Why no TLS configuration can be made of the config file.
@@ -194,15 +219,16 @@ pub(crate) fn failed(
     use tonic::Code;
     let message = status.message().to_owned();
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => {
-            Failure::Refused { hub: address.to_string(), message }
-        }
+        Code::Unauthenticated => Failure::Refused { hub: address.to_string(), message },
         Code::DeadlineExceeded => {
             Failure::TimedOut { timeout: humantime::format_duration(timeout).to_string() }
         }
-        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => {
-            Failure::Rejected { message }
-        }
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::ResourceExhausted => Failure::Rejected { message },
         Code::Unimplemented => Failure::Rejected {
             message: "it does not know this request; it may be older than this muster".to_owned(),
         },

@@ -1,16 +1,17 @@
 //! Questions to the hub, each with a deadline, and its answers as the CLI's own types.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use muster_wire::v1::{
-    self, fleet_service_client::FleetServiceClient, promotion_service_client::PromotionServiceClient,
+    self, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
+    authority_service_client::AuthorityServiceClient, cluster_service_client::ClusterServiceClient,
+    fleet_service_client::FleetServiceClient, promotion_service_client::PromotionServiceClient,
     token_service_client::TokenServiceClient,
 };
-use rustls::ClientConfig;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
-    connect::{Address, Refusal, connect, failed},
+    connect::{Reach, Refusal, connect, failed},
     failure::Failure,
     model::{App, Cluster, Event, Token},
     waves::{Decided, Decision, Waves},
@@ -21,9 +22,10 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A connected hub.
 pub(crate) struct Hub {
-    address: Address,
+    reach: Reach,
     refusal: Refusal,
     timeout: Duration,
+    channel: Channel,
     fleet: FleetServiceClient<Channel>,
     tokens: TokenServiceClient<Channel>,
     promotion: PromotionServiceClient<Channel>,
@@ -31,23 +33,20 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Connects; waits no longer than `timeout`, and so with each question.
-    pub(crate) async fn connect(
-        address: Address,
-        tls: Arc<ClientConfig>,
-        timeout: Duration,
-    ) -> Result<Self, Failure> {
-        let (channel, refusal) = connect(&address, tls, timeout).await?;
+    pub(crate) async fn connect(reach: Reach, timeout: Duration) -> Result<Self, Failure> {
+        let (channel, refusal) = connect(&reach.address, reach.tls.clone(), timeout).await?;
         let fleet = FleetServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
         let tokens = TokenServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let promotion = PromotionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Self { address, refusal, timeout, fleet, tokens, promotion })
+        let promotion =
+            PromotionServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { reach, refusal, timeout, channel, fleet, tokens, promotion })
     }
 
     /// All clusters with these labels, by name.
     pub(crate) async fn clusters(&mut self, labels: &[(String, String)]) -> Result<Vec<Cluster>, Failure> {
         let request = v1::ListClustersRequest { labels: labels.iter().cloned().collect() };
         let answer = self.fleet.list_clusters(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.clusters.into_iter().map(Cluster::from).collect())
     }
 
@@ -59,7 +58,7 @@ impl Hub {
     ) -> Result<Vec<App>, Failure> {
         let request = v1::ListAppsRequest { cluster: cluster.unwrap_or_default().to_owned(), only_unhealthy };
         let answer = self.fleet.list_apps(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.apps.into_iter().map(App::without_objects).collect())
     }
 
@@ -76,7 +75,7 @@ impl Hub {
                 other => other,
             }
         };
-        let answer = within((&self.address, &self.refusal), self.timeout, none_is_an_answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, none_is_an_answer).await?;
         Ok(answer.apps.into_iter().map(App::from).collect())
     }
 
@@ -93,7 +92,7 @@ impl Hub {
             limit,
         };
         let answer = self.fleet.list_events(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.events.into_iter().map(Event::from).collect())
     }
 
@@ -103,21 +102,21 @@ impl Hub {
         cluster: Option<&str>,
     ) -> Result<Streaming<v1::WatchFleetResponse>, Failure> {
         let request = v1::WatchFleetRequest { cluster: cluster.unwrap_or_default().to_owned() };
-        let answer = self.fleet.watch_fleet(Request::new(request));
-        within((&self.address, &self.refusal), self.timeout, answer).await
+        let answer = self.fleet.watch_fleet(self.endless(request));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await
     }
 
     /// Where every track stands in every wave, or one track.
     pub(crate) async fn waves(&mut self, track: Option<&str>) -> Result<Waves, Failure> {
         let request = v1::GetWavesRequest { track: track.unwrap_or_default().to_owned() };
         let answer = self.promotion.get_waves(self.request(request));
-        within((&self.address, &self.refusal), self.timeout, answer).await.map(Waves::from)
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await.map(Waves::from)
     }
 
     /// Decides something about a track.
     pub(crate) async fn decide(&mut self, request: v1::DecideRequest) -> Result<Decided, Failure> {
         let answer = self.promotion.decide(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(Decided { commit: answer.commit, subject: answer.subject })
     }
 
@@ -134,7 +133,7 @@ impl Hub {
             limit,
         };
         let answer = self.promotion.list_decisions(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.decisions.into_iter().map(Decision::from).collect())
     }
 
@@ -142,45 +141,93 @@ impl Hub {
     pub(crate) async fn create_token(
         &mut self,
         cluster: &str,
+        labels: &[(String, String)],
         ttl: Duration,
         uses: u32,
     ) -> Result<(String, Token), Failure> {
         let ttl = prost_types::Duration::try_from(ttl)
             .map_err(|_| Failure::Rejected { message: "--ttl is out of range".to_owned() })?;
-        let request = v1::CreateTokenRequest { cluster: cluster.to_owned(), ttl: Some(ttl), uses };
+        let request = v1::CreateTokenRequest {
+            cluster: cluster.to_owned(),
+            ttl: Some(ttl),
+            uses,
+            labels: labels.iter().cloned().collect(),
+        };
         let answer = self.tokens.create_token(self.request(request));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok((answer.token, answer.info.unwrap_or_default().into()))
     }
 
     /// All tokens.
     pub(crate) async fn tokens(&mut self) -> Result<Vec<Token>, Failure> {
         let answer = self.tokens.list_tokens(self.request(v1::ListTokensRequest {}));
-        let answer = within((&self.address, &self.refusal), self.timeout, answer).await?;
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.tokens.into_iter().map(Token::from).collect())
     }
 
     /// Takes a token back.
     pub(crate) async fn revoke_token(&mut self, id: &str) -> Result<(), Failure> {
         let answer = self.tokens.revoke_token(self.request(v1::RevokeTokenRequest { id: id.to_owned() }));
-        within((&self.address, &self.refusal), self.timeout, answer).await.map(drop)
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await.map(drop)
+    }
+
+    /// Takes a cluster's certificates back.
+    pub(crate) async fn revoke_cluster(&mut self, cluster: &str, reason: &str) -> Result<(), Failure> {
+        let request = v1::RevokeClusterRequest { cluster: cluster.to_owned(), reason: reason.to_owned() };
+        let mut client = ClusterServiceClient::new(self.channel.clone());
+        let answer = client.revoke_cluster(self.request(request));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await.map(drop)
+    }
+
+    /// Entries of the audit log.
+    pub(crate) async fn audit(
+        &mut self,
+        request: v1::ListAuditRequest,
+    ) -> Result<v1::ListAuditResponse, Failure> {
+        let mut client =
+            AuditServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let answer = client.list_audit(self.request(request));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await
+    }
+
+    /// The hub's CAs.
+    pub(crate) async fn authority(&mut self) -> Result<v1::GetAuthorityResponse, Failure> {
+        let mut client = AuthorityServiceClient::new(self.channel.clone());
+        let answer = client.get_authority(self.request(v1::GetAuthorityRequest {}));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await
+    }
+
+    /// Who the hub takes the caller for.
+    pub(crate) async fn who_am_i(&mut self) -> Result<v1::WhoAmIResponse, Failure> {
+        let mut client = AccessServiceClient::new(self.channel.clone());
+        let answer = client.who_am_i(self.request(v1::WhoAmIRequest {}));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await
     }
 
     /// What a broken stream means.
     pub(crate) fn failed(&self, status: &Status) -> Failure {
-        failed(&self.address, &self.refusal, self.timeout, status)
+        failed(&self.reach.address, &self.refusal, self.timeout, status)
     }
 
     /// Tells the hub the deadline too, so that it does not work for nobody.
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+        let mut request = self.endless(message);
         request.set_timeout(self.timeout);
+        request
+    }
+
+    /// A request that says who asks, if the connection does not.
+    fn endless<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(bearer) = &self.reach.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
         request
     }
 }
 
 async fn within<T>(
-    (address, refusal): (&Address, &Refusal),
+    (address, refusal): (&crate::connect::Address, &Refusal),
     timeout: Duration,
     answer: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Failure> {

@@ -10,7 +10,7 @@ pub(crate) use from_wire::time;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether a cluster holds what Git says.
 #[allow(clippy::enum_variant_names, reason = "OutOfSync is the word people know")]
@@ -89,6 +89,8 @@ pub(crate) struct Cluster {
     pub(crate) leader: String,
     pub(crate) enrolled_at: Option<Timestamp>,
     pub(crate) certificate_expires_at: Option<Timestamp>,
+    /// Since when none of its certificates is taken.
+    pub(crate) revoked_at: Option<Timestamp>,
 }
 
 /// One app in one cluster.
@@ -204,6 +206,75 @@ pub(crate) struct Token {
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) uses_left: u32,
     pub(crate) revoked: bool,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) created_by: String,
+}
+
+/// One entry of the audit log; times are exact and hashes hexadecimal, so that an export can be verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AuditRow {
+    pub(crate) number: u64,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) actor: String,
+    pub(crate) source: String,
+    pub(crate) action: String,
+    pub(crate) target: String,
+    pub(crate) result: String,
+    pub(crate) detail: String,
+    pub(crate) count: u32,
+    pub(crate) previous: String,
+    pub(crate) hash: String,
+}
+
+/// Who the hub takes the caller for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WhoAmI {
+    pub(crate) actor: String,
+    /// `Certificate`, `Token`, `OIDC` or `Unknown`.
+    pub(crate) proof: &'static str,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) hub_version: String,
+}
+
+/// A role, and where it counts; empty parts take everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Role {
+    pub(crate) role: String,
+    pub(crate) clusters: Vec<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) apps: Vec<String>,
+}
+
+/// A CA of the hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CertificateAuthority {
+    /// SHA-256 of the certificate, hexadecimal.
+    pub(crate) fingerprint: String,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Connected clusters whose agents do not trust it.
+    pub(crate) not_trusted_by: Vec<String>,
+    /// PEM.
+    pub(crate) certificate: String,
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes written as hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    let pairs = text.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 impl Counts {

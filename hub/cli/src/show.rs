@@ -2,6 +2,7 @@
 
 mod app;
 mod apps;
+mod audit;
 mod clusters;
 mod diff;
 mod events;
@@ -12,6 +13,7 @@ mod waves;
 
 pub(crate) use app::app;
 pub(crate) use apps::apps;
+pub(crate) use audit::{audit, authorities, who_am_i};
 pub(crate) use clusters::clusters;
 pub(crate) use diff::{between, reported};
 pub(crate) use events::events;

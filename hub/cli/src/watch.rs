@@ -124,7 +124,8 @@ fn event_change(event: v1::Event) -> Vec<Change> {
         | Kind::DriftCorrected
         | Kind::Pruned
         | Kind::Adopted
-        | Kind::Enrolled => {
+        | Kind::Enrolled
+        | Kind::Revoked => {
             vec![Change::Event(Box::new(event.into()))]
         }
         Kind::Synced | Kind::HealthChanged | Kind::Connected | Kind::Disconnected | Kind::Unspecified => {

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::{
+    audit::Log,
     fleet::Rules,
     record::{Key, Loaded},
 };
@@ -51,9 +52,8 @@ fn fixture(failures: usize) -> Fixture {
     let give_up = CancellationToken::new();
     let writer = Writer {
         store: Box::new(store),
-        fleet: Arc::new(RwLock::new(Fleet { state, tokens: Table::default() })),
+        fleet: Arc::new(RwLock::new(Fleet { state, tokens: Table::default(), audit: Log::default() })),
         rules,
-        fingerprint: String::new(),
         clock,
         watchers: Arc::default(),
         streams: Arc::default(),

@@ -8,6 +8,7 @@
 //! ```
 //! All of it is plain data and functions: no I/O, no async, no clock.
 
+mod enrolment;
 mod history;
 mod limits;
 mod news;
@@ -51,6 +52,11 @@ pub enum Input {
         /// In place of one it had, over the connection of that one.
         renewed: bool,
     },
+    /// From now on no certificate the cluster has is taken.
+    Revoked {
+        /// Whose.
+        cluster: ClusterName,
+    },
     /// An agent said Hello.
     Connected {
         /// Whose agent, from the certificate.
@@ -59,6 +65,8 @@ pub enum Input {
         stream: StreamId,
         /// When the certificate of this connection ends.
         certificate_expires_at: Timestamp,
+        /// Generation of that certificate.
+        generation: u32,
         /// Every app it has.
         apps: BTreeMap<AppName, Digest>,
     },
@@ -131,6 +139,8 @@ pub enum Answer {
     Event(String),
     /// Not taken, for this reason; the agent is told nothing and the log is.
     Refused(Excess),
+    /// The certificate was revoked meanwhile: nothing was done.
+    Revoked,
 }
 
 /// Why the hub ends a stream.
@@ -142,6 +152,8 @@ pub enum Ended {
     Silent,
     /// Another hub knows better: what this stream said is not kept.
     Outrun,
+    /// The cluster's certificates were revoked.
+    Revoked,
 }
 
 /// Something watchers are to look at again.

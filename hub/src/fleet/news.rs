@@ -82,8 +82,14 @@ impl State {
                 }
             }
             News::Changed(Change::Delete(Key::Event(number))) => self.history.forget(number),
-            // Tokens are no part of this.
-            News::Changed(Change::Put(Record::Token(_)) | Change::Delete(Key::Token(_))) => {}
+            News::Changed(Change::Put(Record::Revocation(revocation))) => {
+                self.learn_revocation(revocation, &mut changes);
+            }
+            // Tokens and the audit log are no part of this.
+            News::Changed(
+                Change::Put(Record::Token(_) | Record::Audit(_))
+                | Change::Delete(Key::Token(_) | Key::Audit(_)),
+            ) => {}
         }
         changes
     }

@@ -28,7 +28,10 @@ use super::{
 };
 use crate::{
     clock::{Now, to_proto},
-    record::{AppRecord, Change, ClusterRecord, Digest, Enrolment, Holder, Key, Loaded, Record, ReplicaId},
+    record::{
+        AppRecord, Change, ClusterRecord, Digest, Enrolment, Holder, Key, Loaded, Record, ReplicaId,
+        Revocation,
+    },
 };
 
 /// How many times the silence that makes a cluster unreachable an agent may take to come back after the
@@ -52,6 +55,7 @@ pub struct State {
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) enrolment: Option<Enrolment>,
+    pub(super) revocation: Option<Revocation>,
     /// Of its newest certificate known.
     pub(super) certificate_expires_at: Option<Timestamp>,
     /// Last time anything was heard.
@@ -103,6 +107,7 @@ impl Cluster {
     pub(super) fn new() -> Self {
         Self {
             enrolment: None,
+            revocation: None,
             certificate_expires_at: None,
             last_seen: None,
             link: Link::Never,
@@ -151,6 +156,9 @@ impl State {
                 cluster.enrolment = Some(enrolment.clone());
             });
         }
+        for revocation in loaded.revocations {
+            entry(&revocation.cluster, &mut |cluster| cluster.revocation = Some(revocation.clone()));
+        }
         for record in loaded.clusters {
             entry(&record.cluster, &mut |cluster| {
                 cluster.last_seen = Some(record.last_seen);
@@ -178,7 +186,13 @@ impl State {
     pub fn apply(&mut self, input: Input, now: Now) -> Changes {
         match input {
             Input::Certified { enrolment, renewed } => self.certified(enrolment, renewed, now),
-            Input::Connected { cluster, stream, certificate_expires_at, apps } => {
+            Input::Revoked { cluster } => self.revoke(&cluster, now),
+            Input::Connected { cluster, generation, .. }
+                if generation < self.generation(cluster.as_str()) =>
+            {
+                Changes { answer: Answer::Revoked, ..Changes::none() }
+            }
+            Input::Connected { cluster, stream, certificate_expires_at, apps, .. } => {
                 self.connected(&cluster, stream, certificate_expires_at, &apps, now)
             }
             Input::Reported { cluster, stream, report } => self.reported(&cluster, stream, *report, now),
@@ -187,25 +201,6 @@ impl State {
             }
             Input::Tick { leads } => self.tick(leads, now),
         }
-    }
-
-    fn certified(&mut self, mut enrolment: Enrolment, renewed: bool, now: Now) -> Changes {
-        let name = enrolment.cluster.clone();
-        let cluster = self.clusters.entry(name.clone()).or_insert_with(Cluster::new);
-        if let Some(before) = &cluster.enrolment {
-            enrolment.enrolled_at = before.enrolled_at;
-        }
-        let mut changes = Changes::none();
-        changes.records.push(Change::Put(Record::Enrolment(enrolment.clone())));
-        changes.touched.push(Touched::Cluster(name.clone()));
-        cluster.certificate_expires_at = Some(enrolment.certificate_expires_at);
-        let id = format!("{}-enrolled", enrolment.serial);
-        cluster.enrolment = Some(enrolment);
-        if !renewed {
-            let message = "The cluster enrolled and was given a certificate.";
-            self.note(&name, v1::EventKind::Enrolled, id, message.to_owned(), now, &mut changes);
-        }
-        changes
     }
 
     fn connected(
@@ -359,7 +354,14 @@ impl State {
     }
 
     /// The agent of a cluster is no longer heard.
-    fn lose(&mut self, name: &ClusterName, id: String, message: String, now: Now, changes: &mut Changes) {
+    pub(super) fn lose(
+        &mut self,
+        name: &ClusterName,
+        id: String,
+        message: String,
+        now: Now,
+        changes: &mut Changes,
+    ) {
         if let Some(cluster) = self.clusters.get_mut(name) {
             cluster.link = Link::Away;
             changes.records.push(cluster.change(name, self.replica, now));
@@ -369,7 +371,7 @@ impl State {
     }
 
     /// Adds an event of the hub's own making.
-    fn note(
+    pub(super) fn note(
         &mut self,
         name: &ClusterName,
         kind: v1::EventKind,

@@ -49,6 +49,7 @@ pub(super) fn connect(name: &str, stream: u64, apps: &[v1::AppStatus]) -> Input 
         cluster: cluster(name),
         stream: StreamId(stream),
         certificate_expires_at: at(86_400).wall,
+        generation: 0,
         apps: apps.iter().map(|status| (app(&status.app), digest_of(status))).collect(),
     }
 }
@@ -95,6 +96,8 @@ fn an_enrolled_cluster_is_shown_as_never_connected() {
         enrolled_at: at(seconds).wall,
         certificate_expires_at: at(seconds + 100).wall,
         serial: serial.into(),
+        generation: 0,
+        labels: BTreeMap::new(),
     };
     state.apply(Input::Certified { enrolment: enrolment("a", 1), renewed: false }, at(1));
     assert_eq!(connection(&state, "prod"), Connection::Never);
@@ -311,6 +314,8 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
         Record::Cluster(cluster) => format!("c/{}", cluster.cluster),
         Record::App(app) => format!("a/{}/{}", app.cluster, app.app),
         Record::Event(event) => format!("e/{}", event.number),
+        Record::Revocation(revocation) => format!("r/{}", revocation.cluster),
+        Record::Audit(row) => format!("u/{}", row.number),
     };
     for change in changes {
         match change {
@@ -322,6 +327,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
             Change::Delete(Key::Token(id)) => drop(kept.remove(&format!("t/{id}"))),
             Change::Delete(Key::App(cluster, app)) => drop(kept.remove(&format!("a/{cluster}/{app}"))),
             Change::Delete(Key::Event(number)) => drop(kept.remove(&format!("e/{number}"))),
+            Change::Delete(Key::Audit(number)) => drop(kept.remove(&format!("u/{number}"))),
         }
     }
 }

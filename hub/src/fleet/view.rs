@@ -9,7 +9,7 @@ use muster_spec::{AppName, ClusterName};
 use muster_wire::v1::{self, Connection, HealthStatus, SyncStatus};
 
 use super::state::{App, Cluster, Link, State};
-use crate::clock::to_proto;
+use crate::{access::policy::ClusterView, clock::to_proto};
 
 /// How much of an app's status to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,7 @@ impl State {
     /// All clusters with these labels, by name.
     #[must_use]
     pub fn list_clusters(&self, labels: &BTreeMap<String, String>) -> Vec<v1::Cluster> {
-        let has = |cluster: &Cluster| {
-            let own = cluster.status.as_ref().map(|status| &status.labels);
-            labels.iter().all(|(key, value)| own.and_then(|own| own.get(key)) == Some(value))
-        };
+        let has = |cluster: &Cluster| labels.iter().all(|(key, value)| cluster.label(key) == Some(value));
         let found = self.clusters.iter().filter(|(_, cluster)| labels.is_empty() || has(cluster));
         found.map(|(name, cluster)| cluster.show(name)).collect()
     }
@@ -59,6 +56,19 @@ impl State {
     pub fn show_cluster(&self, name: &str) -> Option<v1::Cluster> {
         let (name, cluster) = self.clusters.get_key_value(name)?;
         Some(cluster.show(name))
+    }
+
+    /// The value of a cluster's label for the hub.
+    #[must_use]
+    pub fn label(&self, cluster: &str, key: &str) -> Option<&String> {
+        self.clusters.get(cluster)?.label(key)
+    }
+
+    /// The cluster as rules about users see it.
+    pub(crate) fn with_view<T>(&self, cluster: &str, then: impl FnOnce(ClusterView<'_>) -> T) -> T {
+        let known = self.clusters.get(cluster);
+        let label = |key: &str| known.and_then(|known| known.label(key)).map(String::as_str);
+        then(ClusterView { name: cluster, label: &label })
     }
 
     /// One app in one cluster.
@@ -88,9 +98,14 @@ impl State {
     /// Events, newest first.
     #[must_use]
     pub fn list_events(&self, filter: EventFilter<'_>, limit: usize) -> Vec<v1::Event> {
-        let events = self.history.newest(filter.cluster);
-        let found = events.filter(|event| filter.app.is_none_or(|app| app == event.app));
-        found.take(limit).map(|event| v1::Event::clone(event)).collect()
+        self.events(filter).take(limit).cloned().collect()
+    }
+
+    /// All events there are, newest first.
+    pub(crate) fn events(&self, filter: EventFilter<'_>) -> impl Iterator<Item = &v1::Event> {
+        let app = filter.app.map(str::to_owned);
+        let events = self.history.newest(filter.cluster).map(|event| &**event);
+        events.filter(move |event| app.as_ref().is_none_or(|app| *app == event.app))
     }
 
     /// Names of all clusters, or of one, with the names of their apps.
@@ -152,15 +167,28 @@ impl Cluster {
         counts
     }
 
+    /// The value of a label: as its token says, and where that says nothing, as its agent does.
+    fn label(&self, key: &str) -> Option<&String> {
+        let bound = self.enrolment.as_ref().and_then(|enrolment| enrolment.labels.get(key));
+        bound.or_else(|| self.status.as_ref()?.labels.get(key))
+    }
+
     fn show(&self, name: &ClusterName) -> v1::Cluster {
+        let bound = self.enrolment.as_ref().map(|enrolment| enrolment.labels.clone()).unwrap_or_default();
+        let mut status = self.status.as_deref().cloned();
+        if let Some(status) = &mut status {
+            status.labels.extend(bound.clone());
+        }
         v1::Cluster {
             name: name.to_string(),
             connection: self.connection().into(),
             last_seen: self.last_seen.map(to_proto),
-            status: self.status.as_deref().cloned(),
+            status,
             apps: Some(self.counts()),
             enrolled_at: self.enrolment.as_ref().map(|enrolment| to_proto(enrolment.enrolled_at)),
             certificate_expires_at: self.certificate_expires_at.map(to_proto),
+            revoked_at: self.revoked_at().map(to_proto),
+            bound_labels: bound,
         }
     }
 

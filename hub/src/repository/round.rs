@@ -13,6 +13,7 @@ use super::contents::Contents;
 use super::decisions::{self, Decided};
 use super::reports::{Reports, Sightings};
 use super::scene::Scene;
+use crate::access::policy::Grant;
 use crate::waves::{Move, Outlook, Refusal, Wish, commit_message, decide, wish};
 
 /// How often a decision is made again when somebody else was first.
@@ -36,7 +37,7 @@ pub(crate) struct Picture {
 #[derive(Clone, Debug)]
 pub(crate) enum Question {
     /// To decide something about one track, or with none about all that the revision changes.
-    Wish { track: Option<TrackName>, wish: Wish, revision: Option<String> },
+    Wish { track: Option<TrackName>, wish: Wish, revision: Option<String>, grant: Arc<Grant> },
     /// What was decided.
     Decisions { track: Option<String>, wave: Option<String>, count: usize },
 }
@@ -54,6 +55,8 @@ pub(crate) enum Asked {
     NoTrack(String),
     /// It cannot be done now; a sentence says why.
     Refused(String),
+    /// Who asks may not do it there; a sentence says where.
+    Forbidden(String),
     /// The repository cannot be read or written.
     Git(GitError),
 }
@@ -214,9 +217,9 @@ impl State {
                 let read = self.mirror().and_then(|mirror| decisions::list(mirror, &pins, &is_asked, count));
                 read.map_or_else(Asked::Git, Asked::Decisions)
             }
-            Question::Wish { track, mut wish, revision } => {
+            Question::Wish { track, mut wish, revision, grant } => {
                 for _ in 0..TRIES_MAX {
-                    match self.try_wish(track.as_ref(), &mut wish, revision.as_deref(), round) {
+                    match self.try_wish(track.as_ref(), &mut wish, revision.as_deref(), &grant, round) {
                         Ok(Some(done)) => return done,
                         Ok(None) => {}
                         Err(asked) => return asked,
@@ -233,6 +236,7 @@ impl State {
         only: Option<&TrackName>,
         wanted: &mut Wish,
         revision: Option<&str>,
+        grant: &Grant,
         round: &Round,
     ) -> Result<Option<Asked>, Asked> {
         if let Some(text) = revision {
@@ -265,7 +269,12 @@ impl State {
                 continue;
             }
             match wish(&track, &facts, wanted, round.now) {
-                Ok(found) => moves.extend(found),
+                Ok(found) => {
+                    if let Some(place) = scene.forbidden(&track, &found, grant) {
+                        return Err(Asked::Forbidden(place));
+                    }
+                    moves.extend(found);
+                }
                 Err(refusal) => refusals.push(refusal),
             }
         }

@@ -13,7 +13,8 @@ use muster_spec::{
 };
 
 use super::reports::{Reports, Sightings};
-use crate::waves::{Content, Facts, Member, Place, Track};
+use crate::access::policy::{ClusterView, Grant, Role};
+use crate::waves::{Content, Facts, Member, Move, Place, Track};
 
 /// Pins by wave and track.
 pub(super) type Pins = BTreeMap<(WaveName, TrackName), WavePinSpec>;
@@ -105,6 +106,24 @@ impl Scene {
             pin.revision.iter().chain(&pin.previous_revision).chain(said)
         });
         named.chain(&self.head).chain(&self.asked).cloned().collect()
+    }
+
+    /// What of these moves a promoter may not do, if anything: their role must count for each app of the track in
+    /// each cluster of the wave, by the labels that Git gives the cluster.
+    pub(super) fn forbidden(&self, track: &Track<'_>, moves: &[Move], grant: &Grant) -> Option<String> {
+        let clusters = self.documents().map(|catalog| &catalog.clusters);
+        let moved =
+            track.places.iter().filter(|place| moves.iter().any(|one| one.pin.wave == place.wave.name));
+        for member in moved.flat_map(|place| &place.members) {
+            let document = clusters.and_then(|clusters| clusters.get(&member.cluster));
+            let labels = document.map(|document| &document.value.metadata.labels);
+            let label = |key: &str| labels?.get(key).map(|value| value.as_str());
+            let view = ClusterView { name: member.cluster.as_str(), label: &label };
+            if let Some(app) = member.apps.keys().find(|app| !grant.app(Role::Promoter, view, app.as_str())) {
+                return Some(format!("app {app} in cluster {}", member.cluster));
+            }
+        }
+        None
     }
 
     /// The names of all clusters in Git.

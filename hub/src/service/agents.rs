@@ -7,21 +7,29 @@
 //! A message is read only when there is room for its reply, so an agent that does not take its
 //! acknowledgements is not read from either, and nothing piles up in the hub.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use muster_spec::ClusterName;
+use muster_wire::PROTOCOL;
 use muster_wire::v1::{
     self, AgentMessage, EnrollResponse, HubMessage, RenewRequest, agent_message::Body,
     agent_service_server::AgentService, hub_message,
 };
+use ring::digest;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Hub, STORE_PATIENCE, Serve, address, calling_cluster, enrollment::certify, stopping};
+use super::{
+    Hub, STORE_PATIENCE, Serve, admitted, calling_cluster,
+    enrollment::{Reason, certify},
+    stopping,
+};
 use crate::{
-    access,
-    authority::random,
+    access::{self, Admitted},
+    audit::OK,
+    authority::{Authority, random},
     commit::{Effects, NotKept},
     csr,
     fleet::{self, Answer, Ended, Excess, Input, StreamId},
@@ -40,6 +48,9 @@ const HINT_SPREAD_MAX: Duration = Duration::from_secs(30);
 /// How long an agent that does not read may keep the hub from saying why it hangs up.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
+/// CAs an agent may say that it trusts.
+const TRUSTED_MAX: usize = 16;
+
 type Outbound = mpsc::Sender<Result<HubMessage, Status>>;
 
 #[tonic::async_trait]
@@ -50,11 +61,13 @@ impl AgentService for Serve {
         &self,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        let (cluster, credential) = calling_cluster(&request)?;
+        let call = admitted(&request)?;
+        let (cluster, credential) = calling_cluster(&call)?;
         let id = random().map_err(|error| Status::internal(error.to_string()))?;
         let session = Session {
             hub: self.clone(),
-            peer: address(&request),
+            peer: call.source.map(|source| source.to_string()).unwrap_or_default(),
+            call,
             cluster,
             credential,
             stream: StreamId(u64::from_le_bytes(id)),
@@ -65,10 +78,19 @@ impl AgentService for Serve {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<EnrollResponse>, Status> {
-        let (cluster, _) = calling_cluster(&request)?;
-        let key = csr::public_key(&request.into_inner().csr)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let response = certify(&self.0, &cluster, &key, true).await?;
+        let call = admitted(&request)?;
+        let (cluster, credential) = calling_cluster(&call)?;
+        let target = format!("cluster/{cluster}");
+        let key = match csr::public_key(&request.into_inner().csr) {
+            Ok(key) => key,
+            Err(error) => {
+                self.0.gate.refused(call.entry(target, "request-invalid", error.to_string())).await;
+                return Err(Status::invalid_argument(error.to_string()));
+            }
+        };
+        let entry = call.entry(target, OK, String::new());
+        let response =
+            certify(&self.0, &cluster, &key, Reason::Renewed(credential.generation), entry).await?;
         tracing::info!(%cluster, "renewed a certificate");
         Ok(Response::new(response))
     }
@@ -77,6 +99,7 @@ impl AgentService for Serve {
 /// One stream of one agent.
 struct Session {
     hub: Serve,
+    call: Admitted,
     peer: String,
     cluster: ClusterName,
     credential: Credential,
@@ -90,16 +113,26 @@ impl Session {
 
     async fn run(self, inbound: Streaming<AgentMessage>, outbound: Outbound) {
         let ended = self.hub().streams.open(self.stream);
+        let mut superseded = None;
         let hub_stops = self.hub().stopping.clone();
         let left = self.hub().clock.left_until(self.credential.expires_at);
         let end = tokio::select! {
             biased;
-            why = ended => why.map_or_else(|_| Some(stopping()), |why| Some(self.farewell(why))),
-            () = hub_stops.cancelled() => Some(stopping()),
+            why = ended => {
+                superseded = why.ok();
+                Some(superseded.map_or_else(stopping, |why| self.farewell(why)))
+            }
+            () = hub_stops.cancelled() => {
+                self.send_away(&outbound);
+                Some(stopping())
+            }
             () = tokio::time::sleep(left) => Some(access::expired(&self.credential)),
             end = self.talk(inbound, &outbound) => end.err(),
         };
         self.hub().streams.close(self.stream);
+        if !matches!(superseded, Some(Ended::Superseded)) {
+            self.hub().agents.gone(&self.cluster);
+        }
         let (cluster, stream, hub_stops) = (self.cluster.clone(), self.stream, hub_stops.is_cancelled());
         let input = Input::Disconnected { cluster, stream, hub_stops };
         let handed_in =
@@ -110,6 +143,14 @@ impl Session {
         if let Some(status) = end {
             let _ = tokio::time::timeout(FAREWELL_MAX, outbound.send(Err(status))).await; // it is gone already
         }
+    }
+
+    /// Tells the agent when to come back.
+    fn send_away(&self, outbound: &Outbound) {
+        let after = u32::try_from(self.hub().agents.slot().as_millis()).unwrap_or(u32::MAX);
+        let body = hub_message::Body::Reconnect(v1::Reconnect { after_milliseconds: after });
+        // One that does not read comes back at a random time.
+        let _ = outbound.try_send(Ok(HubMessage { body: Some(body) }));
     }
 
     fn farewell(&self, why: Ended) -> Status {
@@ -126,11 +167,15 @@ impl Session {
                 "nothing was heard for three heartbeats of {} seconds; connect again",
                 self.hub().heartbeat.as_secs_f64()
             )),
+            Ended::Revoked => access::revoked(&self.cluster),
         }
     }
 
     /// From Hello until the agent hangs up.
     async fn talk(&self, mut inbound: Streaming<AgentMessage>, outbound: &Outbound) -> Result<(), Status> {
+        // From before the welcome on, which tells of the CAs as they are then: no change is missed.
+        let mut authority = self.hub().authority.clone();
+        authority.mark_unchanged();
         self.welcome(&mut inbound, outbound).await?;
         let mut hints = self.hub().hints.subscribe();
         if *hints.borrow_and_update() > 0 {
@@ -149,6 +194,10 @@ impl Session {
                     }
                 }
                 Ok(()) = hints.changed() => say(outbound, hub_message::Body::Fetch(self.hint().await)).await?,
+                Ok(()) = authority.changed() => {
+                    let authority = Arc::clone(&authority.borrow_and_update());
+                    self.bundle(&authority, outbound).await?;
+                }
                 permit = replies.clone().reserve_owned(), if room.is_none() => room = permit.ok(),
                 message = inbound.message(), if room.is_some() => {
                     let (Some(message), Some(room)) = (message?, room.take()) else { return Ok(()) };
@@ -166,6 +215,12 @@ impl Session {
         v1::Fetch { spread_milliseconds: u32::try_from(spread.as_millis()).unwrap_or(u32::MAX) }
     }
 
+    /// Sends the CAs to trust.
+    async fn bundle(&self, authority: &Authority, outbound: &Outbound) -> Result<(), Status> {
+        let ca_certificates = authority.trusted().iter().map(|ca| ca.to_vec()).collect();
+        say(outbound, hub_message::Body::TrustBundle(v1::TrustBundle { ca_certificates })).await
+    }
+
     async fn welcome(
         &self,
         inbound: &mut Streaming<AgentMessage>,
@@ -179,10 +234,9 @@ impl Session {
         };
         let (said, apps) = fleet::admit_hello(&hello).map_err(|excess| refused(&excess))?;
         if said != self.cluster {
-            tracing::warn!(
-                cluster = %self.cluster, %said, peer = self.peer,
-                "refused an agent that calls itself by another name than its certificate"
-            );
+            let detail = format!("the agent calls itself by another name than its certificate, {said}");
+            let entry = self.call.entry(format!("cluster/{said}"), "certificate-of-another-cluster", detail);
+            self.hub().gate.refused(entry).await;
             return Err(Status::permission_denied(format!(
                 "the agent runs for cluster {said} with the certificate of cluster {}; start it with --cluster {}, \
                  or enrol it with a token from `muster token create {said}`",
@@ -193,6 +247,7 @@ impl Session {
             cluster: said,
             stream: self.stream,
             certificate_expires_at: self.credential.expires_at,
+            generation: self.credential.generation,
             apps,
         };
         let (sender, receiver) = oneshot::channel();
@@ -204,8 +259,10 @@ impl Session {
             })
             .await?;
         let answer = tokio::time::timeout(STORE_PATIENCE, receiver).await.map_err(|_| NotKept)?;
-        let Answer::Welcome(send) = answer.map_err(|_| NotKept)? else {
-            return Err(stopping());
+        let send = match answer.map_err(|_| NotKept)? {
+            Answer::Welcome(send) => send,
+            Answer::Revoked => return Err(access::revoked(&self.cluster)),
+            _ => return Err(stopping()),
         };
         tracing::info!(
             cluster = %self.cluster, peer = self.peer, stream = %self.stream, version = hello.agent_version,
@@ -215,12 +272,31 @@ impl Session {
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
             send_apps: send.into_iter().map(Into::into).collect(),
             heartbeat_seconds: u32::try_from(self.hub().heartbeat.as_secs()).unwrap_or(u32::MAX),
+            protocol: PROTOCOL,
+            capabilities: Vec::new(),
+            reconnect_within_milliseconds: u32::try_from(self.hub().agents.spread().as_millis())
+                .unwrap_or(u32::MAX),
         };
-        say(outbound, hub_message::Body::Welcome(welcome)).await
+        say(outbound, hub_message::Body::Welcome(welcome)).await?;
+        // Agents of the first version neither say what they trust nor take a bundle.
+        if hello.protocol > 0 {
+            let authority = self.hub().authority();
+            let same = same(&hello.trusted, &authority);
+            self.hub().agents.trusts(&self.cluster, hello.trusted);
+            if !same {
+                self.bundle(&authority, outbound).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands a message to the committer, which answers into `room`.
     async fn take(&self, message: AgentMessage, room: mpsc::OwnedPermit<Answer>) -> Result<(), Status> {
+        if let Some(Body::Trusted(trusted)) = message.body {
+            let fits = trusted.trusted.len() <= TRUSTED_MAX;
+            self.hub().agents.trusts(&self.cluster, if fits { trusted.trusted } else { Vec::new() });
+            return Ok(());
+        }
         let report = match fleet::admit_report(message) {
             Ok(report) => Box::new(report),
             // From a newer agent: what is not known is passed over.
@@ -241,7 +317,7 @@ impl Session {
         let mut ack = v1::Ack::default();
         for answer in answers {
             match answer {
-                Answer::None | Answer::Welcome(_) => {}
+                Answer::None | Answer::Welcome(_) | Answer::Revoked => {}
                 Answer::Cluster => ack.cluster = true,
                 Answer::App(app, sequence) => ack.apps.push(v1::AppAck { app: app.into(), sequence }),
                 Answer::Event(id) => ack.event_ids.push(id),
@@ -252,6 +328,13 @@ impl Session {
         }
         (ack != v1::Ack::default()).then_some(ack)
     }
+}
+
+/// Whether an agent trusts the CAs it is to trust, and no others.
+fn same(trusted: &[Vec<u8>], authority: &Authority) -> bool {
+    let hash = |ca: &CertificateDer<'_>| digest::digest(&digest::SHA256, ca).as_ref().to_vec();
+    let wanted: BTreeSet<Vec<u8>> = authority.trusted().iter().map(hash).collect();
+    trusted.iter().cloned().collect::<BTreeSet<_>>() == wanted
 }
 
 fn refused(excess: &Excess) -> Status {

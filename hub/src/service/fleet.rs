@@ -8,11 +8,37 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use v1::{HealthStatus, SyncStatus, fleet_service_server::FleetService};
 
-use super::{Serve, credential, given, stopping};
+use super::{Serve, admitted, calling_user, given, stopping};
 use crate::{
-    access,
-    fleet::{AppFilter, Detail, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, EventFilter},
+    access::policy::{Grant, Role},
+    fleet::{AppFilter, Detail, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, EventFilter, State},
 };
+
+/// What a caller may see. What it may not does not exist for it.
+pub(crate) struct Sight<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) grant: &'a Grant,
+}
+
+impl Sight<'_> {
+    pub(crate) fn cluster(&self, cluster: &str) -> bool {
+        self.state.with_view(cluster, |view| self.grant.cluster(Role::Viewer, view))
+    }
+
+    pub(crate) fn app(&self, cluster: &str, app: &str) -> bool {
+        self.state.with_view(cluster, |view| self.grant.app(Role::Viewer, view, app))
+    }
+
+    pub(crate) fn event(&self, event: &v1::Event) -> bool {
+        if event.app.is_empty() { self.cluster(&event.cluster) } else { self.app(&event.cluster, &event.app) }
+    }
+
+    fn apps(&self, filter: AppFilter<'_>, detail: Detail) -> Vec<v1::App> {
+        let mut apps = self.state.list_apps(filter, detail);
+        apps.retain(|app| self.app(&app.cluster, app.status.as_ref().map_or("", |status| &status.app)));
+        apps
+    }
+}
 
 /// Refuses an answer that no client would take.
 fn fitting<T: Message>(answer: T, instead: &str) -> Result<Response<T>, Status> {
@@ -43,8 +69,12 @@ impl FleetService for Serve {
         &self,
         request: Request<v1::ListClustersRequest>,
     ) -> Result<Response<v1::ListClustersResponse>, Status> {
+        let (_, grant) = calling_user(&admitted(&request)?)?;
         let request = request.into_inner();
-        let clusters = self.0.fleet.read().await.state.list_clusters(&request.labels);
+        let fleet = self.0.fleet.read().await;
+        let sight = Sight { state: &fleet.state, grant: &grant };
+        let mut clusters = fleet.state.list_clusters(&request.labels);
+        clusters.retain(|cluster| sight.cluster(&cluster.name));
         fitting(v1::ListClustersResponse { clusters }, "choose clusters by labels, or use WatchFleet")
     }
 
@@ -52,15 +82,17 @@ impl FleetService for Serve {
         &self,
         request: Request<v1::GetClusterRequest>,
     ) -> Result<Response<v1::GetClusterResponse>, Status> {
+        let (_, grant) = calling_user(&admitted(&request)?)?;
         let name = request.into_inner().name;
         let fleet = self.0.fleet.read().await;
-        let cluster = fleet.state.show_cluster(&name).ok_or_else(|| {
+        let sight = Sight { state: &fleet.state, grant: &grant };
+        let cluster = fleet.state.show_cluster(&name).filter(|_| sight.cluster(&name)).ok_or_else(|| {
             Status::not_found(format!(
                 "no cluster {name:?} has enrolled; `muster clusters` lists those that have"
             ))
         })?;
         let filter = AppFilter { cluster: Some(&name), ..AppFilter::default() };
-        let apps = fleet.state.list_apps(filter, Detail::Summary);
+        let apps = sight.apps(filter, Detail::Summary);
         fitting(v1::GetClusterResponse { cluster: Some(cluster), apps }, "use WatchFleet for this cluster")
     }
 
@@ -68,10 +100,12 @@ impl FleetService for Serve {
         &self,
         request: Request<v1::ListAppsRequest>,
     ) -> Result<Response<v1::ListAppsResponse>, Status> {
+        let (_, grant) = calling_user(&admitted(&request)?)?;
         let request = request.into_inner();
         let filter =
             AppFilter { cluster: given(&request.cluster), app: None, only_unhealthy: request.only_unhealthy };
-        let apps = self.0.fleet.read().await.state.list_apps(filter, Detail::Summary);
+        let fleet = self.0.fleet.read().await;
+        let apps = Sight { state: &fleet.state, grant: &grant }.apps(filter, Detail::Summary);
         fitting(
             v1::ListAppsResponse { apps },
             "name a cluster, ask for unhealthy ones only, or use WatchFleet",
@@ -82,10 +116,13 @@ impl FleetService for Serve {
         &self,
         request: Request<v1::GetAppRequest>,
     ) -> Result<Response<v1::GetAppResponse>, Status> {
+        let (_, grant) = calling_user(&admitted(&request)?)?;
         let request = request.into_inner();
         let cluster = given(&request.cluster);
         let filter = AppFilter { cluster, app: Some(&request.name), only_unhealthy: false };
-        let apps = self.0.fleet.read().await.state.list_apps(filter, Detail::Full);
+        let fleet = self.0.fleet.read().await;
+        let apps = Sight { state: &fleet.state, grant: &grant }.apps(filter, Detail::Full);
+        drop(fleet);
         if apps.is_empty() {
             let place =
                 cluster.map_or_else(|| "any cluster".to_owned(), |cluster| format!("cluster {cluster:?}"));
@@ -106,30 +143,42 @@ impl FleetService for Serve {
         request: Request<v1::WatchFleetRequest>,
     ) -> Result<Response<Self::WatchFleetStream>, Status> {
         let hub = &self.0;
-        let credential = credential(&request)?;
+        let (user, grant) = calling_user(&admitted(&request)?)?;
         let cluster = given(&request.get_ref().cluster).map(str::to_owned);
-        let left = hub.clock.left_until(credential.expires_at);
+        let left = user.expires_at.map(|end| hub.clock.left_until(end));
         let hub_stops = hub.stopping.clone();
+        let changes = hub.gate.changes(user, Arc::clone(&grant));
         let end = async move {
+            let expires = async {
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = hub_stops.cancelled() => stopping(),
-                () = tokio::time::sleep(left) => access::expired(&credential),
+                () = expires => Status::unauthenticated("the credential of this watch expired; connect with a new one"),
+                () = changes => Status::unavailable("what you may see has changed; connect again"),
             }
         };
-        Ok(Response::new(hub.watchers.watch(Arc::clone(&hub.fleet), cluster, end).await?))
+        Ok(Response::new(hub.watchers.watch(Arc::clone(&hub.fleet), cluster, grant, end).await?))
     }
 
     async fn list_events(
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let (_, grant) = calling_user(&admitted(&request)?)?;
         let request = request.into_inner();
         let limit = match request.limit {
             0 => EVENTS_LISTED_DEFAULT,
             limit => usize::try_from(limit).unwrap_or(EVENTS_LISTED_MAX).min(EVENTS_LISTED_MAX),
         };
         let filter = EventFilter { cluster: given(&request.cluster), app: given(&request.app) };
-        let events = self.0.fleet.read().await.state.list_events(filter, limit);
+        let fleet = self.0.fleet.read().await;
+        let sight = Sight { state: &fleet.state, grant: &grant };
+        let events =
+            fleet.state.events(filter).filter(|event| sight.event(event)).take(limit).cloned().collect();
         fitting(v1::ListEventsResponse { events }, "ask for fewer")
     }
 }

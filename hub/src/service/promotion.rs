@@ -2,12 +2,14 @@
 
 use muster_git::GitError;
 use muster_wire::v1::{self, promotion_service_server::PromotionService};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{Serve, credential, given, stopping};
+use super::{Serve, admitted, calling_user, given, stopping};
 use crate::{
-    clock::to_proto,
-    identity::Identity,
+    access::Admitted,
+    audit::OK,
+    clock::{Now, to_proto},
+    commit::{Effects, Fleet},
     repository::{Asked, Decided, Promotion, Question},
     waves::{Outlook, Stage, State, Verb, Wish},
 };
@@ -33,8 +35,42 @@ impl Serve {
                 "there is no track {track:?}; `muster waves` lists all tracks"
             ))),
             Asked::Refused(why) => Err(Status::failed_precondition(why)),
+            Asked::Forbidden(place) => Err(Status::permission_denied(format!(
+                "the role promoter is needed for {place}, which this would move; roles are given in `access` of the \
+                 hub's config.yaml"
+            ))),
             Asked::Git(error) => Err(failed(&error)),
             done => Ok(done),
+        }
+    }
+
+    /// Notes a decision in the audit log, or that it was not allowed. The decision itself is a commit by then.
+    async fn remember(
+        &self,
+        call: &Admitted,
+        request: &v1::DecideRequest,
+        decided: &Result<Asked, Status>,
+    ) -> Result<(), Status> {
+        let verb = request.verb().as_str_name().trim_start_matches("DECISION_VERB_").to_lowercase();
+        let place =
+            [&request.wave, &request.track].map(String::as_str).map(|name| given(name).unwrap_or("*"));
+        let (target, said) = (format!("track/{}/{}", place[0], place[1]), given(&request.reason));
+        let said = said.map(|reason| format!(": {reason}")).unwrap_or_default();
+        match decided {
+            Ok(Asked::Committed { commit, .. }) => {
+                let entry = call.entry(target, OK, format!("{verb} by commit {commit}{said}"));
+                let keep = move |fleet: &mut Fleet, now: Now| Effects {
+                    records: fleet.audit.record(entry, now),
+                    ..Effects::default()
+                };
+                Ok(self.0.committer.hand_in(keep).await?)
+            }
+            Err(status) if status.code() == Code::PermissionDenied => {
+                let entry = call.entry(target, "role-missing", format!("{verb}{said}"));
+                self.0.gate.refused(entry).await;
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -100,10 +136,8 @@ impl PromotionService for Serve {
         &self,
         request: Request<v1::DecideRequest>,
     ) -> Result<Response<v1::DecideResponse>, Status> {
-        let author = match credential(&request)?.identity {
-            Identity::Operator(name) => name.to_string(),
-            Identity::Cluster(_) => return Err(Status::permission_denied("clusters decide nothing")),
-        };
+        let call = admitted(&request)?;
+        let (user, grant) = calling_user(&call)?;
         let request = request.into_inner();
         let verb = verb(request.verb())?;
         if request.reason.len() > REASON_BYTES_MAX {
@@ -118,14 +152,13 @@ impl PromotionService for Serve {
             wave: name(&request.wave)?,
             revision: None,
             reason: given(&request.reason).map(str::to_owned),
-            author: author.clone(),
+            author: user.name,
         };
         let revision = given(&request.revision).map(str::to_owned);
-        match self.ask(Question::Wish { track, wish, revision }).await? {
-            Asked::Committed { commit, subject } => {
-                tracing::info!(operator = author, %commit, subject, "decided");
-                Ok(Response::new(v1::DecideResponse { commit, subject }))
-            }
+        let decided = self.ask(Question::Wish { track, wish, revision, grant }).await;
+        self.remember(&call, &request, &decided).await?;
+        match decided? {
+            Asked::Committed { commit, subject } => Ok(Response::new(v1::DecideResponse { commit, subject })),
             _ => Err(Status::internal("the decision was answered with something else")),
         }
     }

@@ -5,7 +5,7 @@
 //! ```
 //! The checksum covers the key, so a value that turns up under another key is noticed too.
 
-use std::{fmt::Display, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use muster_wire::v1;
@@ -14,7 +14,9 @@ use prost::Message;
 use crate::{
     clock::{from_proto, to_proto},
     fleet::StreamId,
-    record::{AppRecord, Change, ClusterRecord, Enrolment, EventRecord, Holder, Key, Record, ReplicaId},
+    record::{
+        AppRecord, Change, ClusterRecord, Enrolment, EventRecord, Holder, Key, Record, ReplicaId, Revocation,
+    },
     tokens::{SecretHash, Token},
 };
 
@@ -32,12 +34,15 @@ pub(super) enum Kind {
     Cluster = b'c',
     App = b'a',
     Event = b'e',
+    Revocation = b'r',
+    Audit = b'u',
 }
 
 impl Kind {
     /// The kind whose keys begin with this byte.
     pub(super) fn of(first: u8) -> Option<Self> {
-        let all = [Self::Token, Self::Enrolment, Self::Cluster, Self::App, Self::Event];
+        use Kind::{App, Audit, Cluster, Enrolment, Event, Revocation, Token};
+        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit];
         all.into_iter().find(|kind| *kind as u8 == first)
     }
 
@@ -67,6 +72,12 @@ struct StoredToken {
     uses_left: u32,
     #[prost(bool, tag = "6")]
     revoked: bool,
+    #[prost(btree_map = "string, string", tag = "7")]
+    labels: BTreeMap<String, String>,
+    #[prost(string, tag = "8")]
+    created_by: String,
+    #[prost(bool, tag = "9")]
+    scoped: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -77,6 +88,18 @@ struct StoredEnrolment {
     certificate_expires_at: Option<prost_types::Timestamp>,
     #[prost(string, tag = "3")]
     serial: String,
+    #[prost(btree_map = "string, string", tag = "4")]
+    labels: BTreeMap<String, String>,
+    #[prost(uint32, tag = "5")]
+    generation: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredRevocation {
+    #[prost(uint32, tag = "1")]
+    generation: u32,
+    #[prost(message, optional, tag = "2")]
+    revoked_at: Option<prost_types::Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -112,6 +135,8 @@ pub(super) fn place(record: &Record) -> Place {
         Record::Cluster(cluster) => Kind::Cluster.key(cluster.cluster.as_str().as_bytes()),
         Record::App(app) => key_place(&Key::App(app.cluster.clone(), app.app.clone())),
         Record::Event(event) => key_place(&Key::Event(event.number)),
+        Record::Revocation(revocation) => Kind::Revocation.key(revocation.cluster.as_str().as_bytes()),
+        Record::Audit(row) => key_place(&Key::Audit(row.number)),
     }
 }
 
@@ -142,7 +167,8 @@ pub(super) fn key_at(place: &[u8]) -> Option<Key> {
             Some(Key::App(cluster.parse().ok()?, app.parse().ok()?))
         }
         Kind::Event => Some(Key::Event(u64::from_be_bytes(name.try_into().ok()?))),
-        Kind::Enrolment | Kind::Cluster => None,
+        Kind::Audit => Some(Key::Audit(u64::from_be_bytes(name.try_into().ok()?))),
+        Kind::Enrolment | Kind::Cluster | Kind::Revocation => None,
     }
 }
 
@@ -153,6 +179,7 @@ pub(super) fn key_place(key: &Key) -> Place {
         // Neither name may have a slash in it.
         Key::App(cluster, app) => Kind::App.key(format!("{cluster}/{app}").as_bytes()),
         Key::Event(number) => Kind::Event.key(&number.to_be_bytes()),
+        Key::Audit(number) => Kind::Audit.key(&number.to_be_bytes()),
     }
 }
 
@@ -166,14 +193,25 @@ pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
             expires_at: Some(to_proto(token.expires_at)),
             uses_left: token.uses_left,
             revoked: token.revoked,
+            labels: token.labels.clone(),
+            created_by: token.created_by.clone(),
+            scoped: token.scoped,
         }
         .encode_to_vec(),
         Record::Enrolment(enrolment) => StoredEnrolment {
             enrolled_at: Some(to_proto(enrolment.enrolled_at)),
             certificate_expires_at: Some(to_proto(enrolment.certificate_expires_at)),
             serial: enrolment.serial.clone(),
+            labels: enrolment.labels.clone(),
+            generation: enrolment.generation,
         }
         .encode_to_vec(),
+        Record::Revocation(revocation) => StoredRevocation {
+            generation: revocation.generation,
+            revoked_at: Some(to_proto(revocation.revoked_at)),
+        }
+        .encode_to_vec(),
+        Record::Audit(row) => row.encode_to_vec(),
         Record::Cluster(cluster) => StoredCluster {
             last_seen: Some(to_proto(cluster.last_seen)),
             connected: cluster.holder.is_some(),
@@ -227,6 +265,10 @@ fn text(key: &[u8]) -> Result<&str, Damage> {
     std::str::from_utf8(key).map_err(|_| Damage::Field("key"))
 }
 
+fn number(key: &[u8]) -> Result<u64, Damage> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| Damage::Field("key"))
+}
+
 /// Reads back what [`encode`] wrote.
 pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
     let (header, message) = value.split_at_checked(HEADER).ok_or(Damage::Checksum)?;
@@ -251,6 +293,9 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
                 expires_at: time(stored.expires_at, "expires_at")?,
                 uses_left: stored.uses_left,
                 revoked: stored.revoked,
+                labels: stored.labels,
+                created_by: stored.created_by,
+                scoped: stored.scoped,
             })
         }
         Kind::Enrolment => {
@@ -260,6 +305,8 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
                 enrolled_at: time(stored.enrolled_at, "enrolled_at")?,
                 certificate_expires_at: time(stored.certificate_expires_at, "certificate_expires_at")?,
                 serial: stored.serial,
+                labels: stored.labels,
+                generation: stored.generation,
             })
         }
         Kind::Cluster => {
@@ -286,9 +333,24 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
             })
         }
         Kind::Event => Record::Event(EventRecord {
-            number: u64::from_be_bytes(key.try_into().map_err(|_| Damage::Field("key"))?),
+            number: number(key)?,
             event: Arc::new(v1::Event::decode(message).map_err(message_field)?),
         }),
+        Kind::Revocation => {
+            let stored = StoredRevocation::decode(message).map_err(message_field)?;
+            Record::Revocation(Revocation {
+                cluster: parsed(text(key)?, "key")?,
+                generation: stored.generation,
+                revoked_at: time(stored.revoked_at, "revoked_at")?,
+            })
+        }
+        Kind::Audit => {
+            let row = v1::AuditRow::decode(message).map_err(message_field)?;
+            if row.number != number(key)? {
+                return Err(Damage::Field("number"));
+            }
+            Record::Audit(Arc::new(row))
+        }
     })
 }
 
@@ -310,12 +372,17 @@ pub(super) mod tests {
                 expires_at: now,
                 uses_left: 2,
                 revoked: true,
+                labels: [("env".to_owned(), "prod".to_owned())].into(),
+                created_by: "operator/admin".into(),
+                scoped: true,
             }),
             Record::Enrolment(Enrolment {
                 cluster: "prod".parse().unwrap(),
                 enrolled_at: now,
                 certificate_expires_at: now,
                 serial: "ab12".into(),
+                generation: 2,
+                labels: [("env".to_owned(), "prod".to_owned())].into(),
             }),
             Record::Cluster(ClusterRecord {
                 cluster: "prod".parse().unwrap(),
@@ -331,6 +398,12 @@ pub(super) mod tests {
                 status: Arc::new(status),
             }),
             Record::Event(EventRecord { number: 77, event: Arc::new(event) }),
+            Record::Revocation(Revocation {
+                cluster: "prod".parse().unwrap(),
+                generation: 3,
+                revoked_at: now,
+            }),
+            Record::Audit(Arc::new(v1::AuditRow { number: 7, actor: "hub".into(), ..Default::default() })),
         ]
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock                                  held while a hub uses the store
-//! identity-journal/  identity-copy/     tokens and enrolments, twice
+//! identity-journal/  identity-copy/     tokens, enrolments, revocations, audit log, twice
 //! status-journal/                       clusters, apps, history
 //! NAME.damaged-TIME/                    a damaged journal, moved aside
 //! ```
@@ -28,7 +28,7 @@ use super::{
 use crate::record::{Change, Loaded, Record};
 
 const IDENTITY: Plan = Plan {
-    kinds: &[Kind::Token, Kind::Enrolment],
+    kinds: &[Kind::Token, Kind::Enrolment, Kind::Revocation, Kind::Audit],
     copies: &["identity-journal", "identity-copy"],
     before: "identity",
     limits: Limits { segment_bytes: 1024 * 1024 },

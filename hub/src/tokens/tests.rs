@@ -10,11 +10,23 @@ fn cluster(name: &str) -> ClusterName {
     name.parse().unwrap()
 }
 
+/// Good for an hour.
+fn terms(cluster: &str, uses: u32) -> Terms {
+    Terms {
+        cluster: cluster.parse().unwrap(),
+        labels: BTreeMap::new(),
+        ttl: Duration::from_secs(3600),
+        uses,
+        created_by: "operator/admin".into(),
+        scoped: false,
+    }
+}
+
 /// A table with one token for cluster `a`, made at minute 0, good for an hour.
 fn table(uses: u32) -> (Table, Presented) {
-    let mut table = Table::restore(Vec::new(), FINGERPRINT.to_owned());
+    let mut table = Table::restore(Vec::new(), vec![FINGERPRINT.to_owned()]);
     let presented = Presented::new([1; 8], [2; 32], FINGERPRINT);
-    table.create(&presented, cluster("a"), Duration::from_secs(3600), uses, at(0)).unwrap();
+    table.create(&presented, terms("a", uses), at(0)).unwrap();
     (table, presented)
 }
 
@@ -91,8 +103,8 @@ fn a_token_is_good_for_its_cluster_in_its_time_with_its_secret() {
         let (mut table, _) = table(1);
         let presented = Presented::new([case.id; 8], [case.secret; 32], case.fingerprint);
         let (name, now) = (cluster(case.cluster), at(case.minute));
-        assert_eq!(table.check(&presented, &name, now).err(), case.want, "check: {}", case.name);
-        assert_eq!(table.take(&presented, &name, now).err(), case.want, "take: {}", case.name);
+        assert_eq!(table.check(&presented, &name, None, now).err(), case.want, "check: {}", case.name);
+        assert_eq!(table.take(&presented, &name, None, now).err(), case.want, "take: {}", case.name);
     }
 }
 
@@ -100,16 +112,16 @@ fn a_token_is_good_for_its_cluster_in_its_time_with_its_secret() {
 fn uses_are_counted() {
     let (mut table, presented) = table(3);
     for left in [2, 1, 0] {
-        assert_eq!(table.take(&presented, &cluster("a"), at(1)).unwrap().uses_left, left);
+        assert_eq!(table.take(&presented, &cluster("a"), None, at(1)).unwrap().uses_left, left);
     }
-    assert_eq!(table.take(&presented, &cluster("a"), at(1)).unwrap_err(), Refusal::UsedUp);
+    assert_eq!(table.take(&presented, &cluster("a"), None, at(1)).unwrap_err(), Refusal::UsedUp);
 }
 
 #[test]
 fn a_refused_token_loses_no_use() {
     let (mut table, presented) = table(1);
-    assert!(table.take(&presented, &cluster("b"), at(1)).is_err());
-    assert!(table.take(&presented, &cluster("a"), at(1)).is_ok());
+    assert!(table.take(&presented, &cluster("b"), None, at(1)).is_err());
+    assert!(table.take(&presented, &cluster("a"), None, at(1)).is_ok());
 }
 
 #[test]
@@ -117,7 +129,7 @@ fn a_revoked_token_stays_listed_and_refused() {
     let (mut table, presented) = table(1);
     let id = presented.id().clone();
     assert!(table.revoke(&id).unwrap().revoked);
-    assert_eq!(table.check(&presented, &cluster("a"), at(1)).unwrap_err(), Refusal::Revoked);
+    assert_eq!(table.check(&presented, &cluster("a"), None, at(1)).unwrap_err(), Refusal::Revoked);
     assert_eq!(table.iter().count(), 1);
     assert!(table.revoke(&"00".repeat(8).parse().unwrap()).is_none());
 }
@@ -134,11 +146,31 @@ fn tokens_are_forgotten_a_week_after_their_end() {
 
 #[test]
 fn the_table_is_bounded() {
-    let mut table = Table::restore(Vec::new(), FINGERPRINT.to_owned());
+    let mut table = Table::restore(Vec::new(), vec![FINGERPRINT.to_owned()]);
     for number in 0..TOKENS_MAX as u64 {
         let presented = Presented::new(number.to_be_bytes(), [0; 32], FINGERPRINT);
-        assert!(table.create(&presented, cluster("a"), TTL_DEFAULT, 1, at(0)).is_some());
+        assert!(table.create(&presented, terms("a", 1), at(0)).is_some());
     }
     let one_more = Presented::new([0xff; 8], [0; 32], FINGERPRINT);
-    assert!(table.create(&one_more, cluster("a"), TTL_DEFAULT, 1, at(0)).is_none());
+    assert!(table.create(&one_more, terms("a", 1), at(0)).is_none());
+}
+
+#[test]
+fn a_token_for_a_pattern_is_good_for_its_clusters() {
+    let mut table = Table::restore(Vec::new(), vec![FINGERPRINT.to_owned()]);
+    let presented = Presented::new([1; 8], [2; 32], FINGERPRINT);
+    table.create(&presented, terms("edge-*", 2), at(0)).unwrap();
+    assert_eq!(table.take(&presented, &cluster("core"), None, at(1)).unwrap_err(), Refusal::OtherCluster);
+    assert!(table.take(&presented, &cluster("edge-1"), None, at(1)).is_ok());
+    assert!(table.take(&presented, &cluster("edge-2"), None, at(1)).is_ok());
+}
+
+#[test]
+fn a_token_made_before_a_cluster_was_revoked_does_not_let_it_enrol_again() {
+    let (mut table, presented) = table(1);
+    for revoked_at in [at(0), at(5)] {
+        let refused = table.take(&presented, &cluster("a"), Some(revoked_at), at(6));
+        assert_eq!(refused.unwrap_err(), Refusal::Outdated);
+    }
+    assert!(table.take(&presented, &cluster("a"), Some(at(-1)), at(6)).is_ok(), "an earlier revocation");
 }

@@ -4,6 +4,11 @@ use v1::watch_fleet_response::Change;
 
 use super::*;
 use crate::{
+    access::{
+        policy::{Binding, Policy, Role, Scope, Subject},
+        user::{Proof, User},
+    },
+    audit::Log,
     clock::Now,
     fleet::{Input, Report, Rules, StreamId},
     record::Loaded,
@@ -25,7 +30,7 @@ impl Fixture {
     async fn new() -> Self {
         let rules = Rules { heartbeat: Duration::from_secs(10) };
         let state = State::restore(Loaded::default(), rules, now());
-        let fleet = Arc::new(RwLock::new(Fleet { state, tokens: Table::default() }));
+        let fleet = Arc::new(RwLock::new(Fleet { state, tokens: Table::default(), audit: Log::default() }));
         let mut fixture = Self { fleet, watchers: Watchers::default(), sequence: 0 };
         for cluster in ["a", "b"] {
             fixture
@@ -33,6 +38,7 @@ impl Fixture {
                     cluster: cluster.parse().unwrap(),
                     stream: StreamId(1),
                     certificate_expires_at: now().wall,
+                    generation: 0,
                     apps: std::collections::BTreeMap::new(),
                 })
                 .await;
@@ -64,8 +70,20 @@ impl Fixture {
         cluster: Option<&str>,
     ) -> BoxStream<'static, Result<v1::WatchFleetResponse, Status>> {
         let never = std::future::pending();
-        self.watchers.watch(Arc::clone(&self.fleet), cluster.map(str::to_owned), never).await.unwrap()
+        self.watchers
+            .watch(Arc::clone(&self.fleet), cluster.map(str::to_owned), viewer(), never)
+            .await
+            .unwrap()
     }
+}
+
+/// Somebody who may see everything.
+fn viewer() -> Arc<Grant> {
+    let user =
+        User { name: "ada".to_owned(), groups: Vec::new(), proof: Proof::Certificate, expires_at: None };
+    let subject = Subject::User(user.name.clone());
+    let all = Binding { subject, role: Role::Viewer, scope: Scope::default() };
+    Arc::new(Policy { bindings: vec![all] }.grant(&user))
 }
 
 fn words(change: Change) -> String {
@@ -148,7 +166,7 @@ async fn a_change_wakes_a_watcher_that_waits() {
 async fn a_watch_ends_with_the_reason_and_leaves_nothing_behind() {
     let fixture = Fixture::new().await;
     let end = std::future::ready(Status::unavailable("the hub stops"));
-    let mut watch = fixture.watchers.watch(Arc::clone(&fixture.fleet), None, end).await.unwrap();
+    let mut watch = fixture.watchers.watch(Arc::clone(&fixture.fleet), None, viewer(), end).await.unwrap();
     assert_eq!(watch.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     assert!(watch.next().await.is_none());
     drop(watch);
@@ -163,7 +181,8 @@ async fn watchers_are_bounded() {
     for _ in 0..WATCHERS_MAX {
         open.push(fixture.watch(None).await);
     }
-    let one_more = || fixture.watchers.watch(Arc::clone(&fixture.fleet), None, std::future::pending());
+    let one_more =
+        || fixture.watchers.watch(Arc::clone(&fixture.fleet), None, viewer(), std::future::pending());
     assert_eq!(one_more().await.err().unwrap().code(), tonic::Code::ResourceExhausted);
     open.pop();
     assert!(one_more().await.is_ok());

@@ -45,7 +45,7 @@ pub(super) fn operator(hub: &Path) -> Result<Arc<ClientConfig>> {
 
 fn config(authority: &Authority, identity: &Identity) -> Result<Arc<ClientConfig>> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let issued = authority.certify(identity, &key, LIFETIME, jiff::Timestamp::now())?;
+    let issued = authority.certify(identity, &key, 0, LIFETIME, jiff::Timestamp::now())?;
     let private = PrivateKeyDer::try_from(key.serialize_der())?;
     client_config(authority.certificate().clone(), vec![issued.certificate.to_vec().into()], private)
 }
@@ -101,8 +101,12 @@ impl Agent {
         let channel = channel(address, tls).await?;
         let apps =
             apps.iter().map(|status| v1::AppDigest { app: status.app.clone(), digest: digest(status) });
-        let hello =
-            v1::Hello { agent_version: "bench".into(), cluster: cluster.into(), apps: apps.collect() };
+        let hello = v1::Hello {
+            agent_version: "bench".into(),
+            cluster: cluster.into(),
+            apps: apps.collect(),
+            ..v1::Hello::default()
+        };
         let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
         outbound.send(AgentMessage { body: Some(Body::Hello(hello)) }).await?;
         let messages = futures::stream::unfold(messages, async |mut messages| {

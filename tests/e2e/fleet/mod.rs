@@ -5,6 +5,7 @@ mod demo;
 mod diff;
 mod exercise;
 mod faults;
+mod identity;
 mod manifests;
 mod overlays;
 mod view;

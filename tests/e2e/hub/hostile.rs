@@ -1,6 +1,5 @@
 //! Does one bad client stay its own problem?
 
-use muster_tests::wait;
 use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
 

@@ -51,7 +51,8 @@ async fn an_agent_speaks_for_the_cluster_in_its_certificate_alone() {
     for part in ["cluster prod", "certificate of cluster dev", "--cluster dev", "muster token create prod"] {
         assert!(refused.message().contains(part), "{part} is missing in {:?}", refused.message());
     }
-    assert!(hub.program.log().contains("calls itself by another name than its certificate"));
+    let row = hub.audited("certificate-of-another-cluster").await;
+    assert_eq!((row.actor.as_str(), row.target.as_str()), ("cluster/dev", "cluster/prod"));
     let event = v1::Event { id: "1".into(), cluster: "prod".into(), ..Default::default() };
     let mut other = hub.agent("dev", &dev, &[]).await.unwrap();
     other.say(Said::Event(event)).await;
@@ -89,6 +90,9 @@ async fn certificates_of_another_ca_are_refused_in_the_handshake() {
         let forged = forge(&issuer, &[uri], ExtendedKeyUsagePurpose::ClientAuth);
         assert!(refused(&hub, &forged).await, "{uri}");
     }
+    // Under the CA's own name its signature is looked at, and is not the CA's.
+    let row = hub.audited("certificate-forged").await;
+    assert_eq!((row.actor.as_str(), row.action.as_str()), ("anonymous", "tls.handshake"));
 }
 
 /// Whether a connection with this certificate is of no use; TLS 1.3 says so only after the client is done.
@@ -118,6 +122,8 @@ async fn certificates_of_the_hub_that_name_nobody_are_of_no_use() {
         assert!(refused(&hub, &forge(&issuer, uris, usage.clone())).await, "{uris:?}");
     }
     assert!(!refused(&hub, &forge(&issuer, &both[1..], client)).await, "the forger knows how");
+    hub.audited("certificate-without-identity").await;
+    hub.audited("certificate-invalid").await; // the one that is for servers
 }
 
 #[tokio::test]
@@ -141,6 +147,7 @@ async fn tls_below_1_3_and_plain_text_are_refused() {
     let answer = exchange(&hub, &hello).await;
     assert_eq!(answer.first(), Some(&21), "an alert: {answer:?}");
     assert_eq!(answer.get(5..7), Some(&[2, 70][..]), "fatal, protocol_version: {answer:?}");
+    assert_eq!(hub.audited("tls-version").await.source, "127.0.0.1");
     let plain = exchange(&hub, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     assert!(plain.first().is_none_or(|first| *first == 21), "{plain:?}");
 }
@@ -164,4 +171,64 @@ async fn connections_that_do_not_speak_http2_are_refused() {
     let stream = TcpStream::connect(hub.address).await.unwrap();
     let name = ServerName::IpAddress(hub.address.ip().into());
     assert!(TlsConnector::from(Arc::new(config)).connect(name, stream).await.is_err());
+}
+
+#[tokio::test]
+async fn a_recorded_connection_cannot_be_replayed() {
+    let hub = Hub::start().await;
+    let identity = hub.enrolled("prod").await;
+    let (said, address) = record(hub.address).await;
+    let agent_side = client_config(&hub.ca, Some(&identity));
+    let mut agent = Agent::connect(channel(address, agent_side).await.unwrap(), "prod", &[]).await.unwrap();
+    agent.report_kept(1, status("web", "recorded")).await;
+    let mut other = hub.agent("prod", &identity, &[status("web", "recorded")]).await.unwrap();
+    other.report_kept(1, status("web", "newer")).await;
+    let recorded = said.lock().unwrap().clone();
+    assert!(recorded.len() > 1_000, "{} bytes", recorded.len());
+
+    let answer = exchange(&hub, &recorded).await;
+    assert!(!answer.is_empty(), "the hub begins a handshake, with another key");
+    hub.audited("tls-handshake").await;
+    assert_eq!(hub.revisions("prod").await, [("web".to_owned(), "newer".to_owned())]);
+    other.report_kept(2, status("web", "newest")).await;
+}
+
+/// A port that passes on to the hub, and all that the client says through it.
+async fn record(hub: SocketAddr) -> (Arc<std::sync::Mutex<Vec<u8>>>, SocketAddr) {
+    let (listener, _) = ports::listen();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let address = listener.local_addr().unwrap();
+    let said = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = Arc::clone(&said);
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_hub, mut to_hub) = TcpStream::connect(hub).await.unwrap().into_split();
+        let up = async {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+                keep.lock().unwrap().extend_from_slice(&buffer[..read]);
+                if to_hub.write_all(&buffer[..read]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let down = tokio::io::copy(&mut from_hub, &mut to_client);
+        tokio::join!(up, down).1.ok();
+    });
+    (said, address)
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_with_a_reason() {
+    let hub = Hub::start_with(&["--certificate-lifetime", "10s"]).await;
+    let identity = hub.enrolled("prod").await;
+    let refused = async || {
+        let Ok(channel) = hub.channel(Some(&identity)).await else { return true };
+        Agent::connect(channel, "prod", &[]).await.is_err()
+    };
+    wait::until("the certificate to be refused", DEADLINE, refused).await;
+    assert!(refused().await, "the first may have been let in a moment before the end");
+    hub.audited("certificate-expired").await;
 }

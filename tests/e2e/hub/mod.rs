@@ -1,11 +1,17 @@
 //! Does the real `muster-hub` keep its promises to agents and operators, and hold against everybody else?
 
+mod access;
+mod audit;
 mod backup;
+mod compatibility;
 mod enrolment;
 mod hostile;
 mod identity;
+mod issuer;
 mod replicas;
 mod reports;
+mod revocation;
+mod rotation;
 mod stopping;
 mod storage;
 
@@ -18,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use muster_tests::ports;
 use muster_tests::process::{Launch, Program};
 use muster_tests::scratch::Scratch;
+use muster_tests::wait;
 use muster_wire::v1;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -127,24 +134,57 @@ impl Hub {
     }
 
     async fn token(&self, cluster: &str, uses: u32) -> v1::CreateTokenResponse {
-        let request = v1::CreateTokenRequest { cluster: cluster.into(), ttl: None, uses };
+        let request = v1::CreateTokenRequest { cluster: cluster.into(), uses, ..Default::default() };
         self.tokens().await.create_token(request).await.unwrap().into_inner()
     }
 
     async fn enrol(&self, token: &str, cluster: &str) -> Result<Identity, Status> {
+        let (identity, ca) = self.enrol_with_ca(token, cluster).await?;
+        assert_eq!(ca, self.ca.as_ref());
+        Ok(identity)
+    }
+
+    /// Enrols, and gives the CA that the hub names, too.
+    async fn enrol_with_ca(&self, token: &str, cluster: &str) -> Result<(Identity, Vec<u8>), Status> {
         let key = KeyPair::generate().unwrap();
         let request = v1::EnrollRequest { token: token.into(), cluster: cluster.into(), csr: csr(&key) };
         let channel = self.anonymous().await;
         let mut client = v1::enrollment_service_client::EnrollmentServiceClient::new(channel);
         let response = client.enroll(request).await?.into_inner();
-        assert_eq!(response.ca_certificate, self.ca.as_ref());
-        Ok(Identity::new(response.certificate, &key))
+        Ok((Identity::new(response.certificate, &key), response.ca_certificate))
     }
 
     /// The identity of a cluster that enrols with a new token.
     async fn enrolled(&self, cluster: &str) -> Identity {
         let token = self.token(cluster, 1).await.token;
         self.enrol(&token, cluster).await.unwrap()
+    }
+
+    /// Entries of the audit log, oldest first.
+    async fn audit(&self) -> Vec<v1::AuditRow> {
+        self.try_audit().await.unwrap()
+    }
+
+    async fn try_audit(&self) -> Result<Vec<v1::AuditRow>, Status> {
+        let mut client = v1::audit_service_client::AuditServiceClient::new(self.as_operator().await);
+        let request = v1::ListAuditRequest { oldest_first: true, limit: 1_000, ..Default::default() };
+        Ok(client.list_audit(request).await?.into_inner().rows)
+    }
+
+    /// Waits for an entry with this result, and gives it.
+    async fn audited(&self, result: &str) -> v1::AuditRow {
+        wait::until(&format!("an audit entry with result {result}"), DEADLINE, async || {
+            let rows = self.try_audit().await.map_err(|status| status.to_string())?;
+            let seen: Vec<_> = rows.iter().map(|row| row.result.clone()).collect();
+            rows.into_iter().rev().find(|row| row.result == result).ok_or(format!("{seen:?}"))
+        })
+        .await
+    }
+
+    /// `muster` as an operator of this hub.
+    fn muster(&self, arguments: &[&str]) -> Launch {
+        let config = self.directory.join("operator.yaml");
+        Launch::binary("muster").unwrap().env("MUSTER_CONFIG", config).args(arguments)
     }
 
     async fn cluster(&self, name: &str) -> v1::Cluster {
@@ -249,7 +289,16 @@ impl Agent {
     async fn connect(channel: Channel, cluster: &str, apps: &[v1::AppStatus]) -> Result<Self, Status> {
         let apps =
             apps.iter().map(|status| v1::AppDigest { app: status.app.clone(), digest: digest(status) });
-        let hello = v1::Hello { agent_version: "test".into(), cluster: cluster.into(), apps: apps.collect() };
+        let hello = v1::Hello {
+            agent_version: "test".into(),
+            cluster: cluster.into(),
+            apps: apps.collect(),
+            ..Default::default()
+        };
+        Self::connect_with(channel, hello).await
+    }
+
+    async fn connect_with(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (outbound, messages) = mpsc::channel(64);
         outbound.send(v1::AgentMessage { body: Some(Said::Hello(hello)) }).await.unwrap();
         let mut client = v1::agent_service_client::AgentServiceClient::new(channel)
@@ -296,9 +345,12 @@ impl Agent {
     }
 
     async fn ack(&mut self) -> Result<v1::Ack, Status> {
-        match next(&mut self.inbound).await? {
-            Some(Heard::Ack(ack)) => Ok(ack),
-            other => panic!("not an Ack but {other:?}"),
+        loop {
+            match next(&mut self.inbound).await? {
+                Some(Heard::Ack(ack)) => return Ok(ack),
+                Some(Heard::TrustBundle(_)) => {}
+                other => panic!("not an Ack but {other:?}"),
+            }
         }
     }
 

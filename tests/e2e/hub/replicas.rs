@@ -22,7 +22,7 @@ impl Replicas {
         for _ in 0..3 {
             let started = Hub::start_prepared(&[], |directory| {
                 if let Some(first) = hubs.first() {
-                    for name in ["ca.crt", "ca.key", "operator.yaml"] {
+                    for name in ["ca.crt", "issuer.crt", "issuer.key", "operator.yaml"] {
                         std::fs::copy(first.directory.join(name), directory.join(name)).unwrap();
                     }
                 }
@@ -253,7 +253,7 @@ async fn without_etcd_hubs_show_what_they_know_take_nothing_and_recover() {
     replicas.all_show("prod", "r1", None).await;
     replicas.etcd.members.iter_mut().for_each(muster_tests::process::Program::kill);
     let tokens = async {
-        let request = v1::CreateTokenRequest { cluster: "prod".into(), ttl: None, uses: 1 };
+        let request = v1::CreateTokenRequest { cluster: "prod".into(), uses: 1, ..Default::default() };
         replicas.hubs[0].tokens().await.create_token(request).await
     };
     assert_eq!(tokens.await.unwrap_err().code(), Code::Unavailable);

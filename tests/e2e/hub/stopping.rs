@@ -89,8 +89,8 @@ async fn what_it_cannot_run_with_is_told_and_nothing_is_left_behind() {
     let taken = std::net::TcpListener::bind(address).unwrap();
     assert!(fails(&directory, &[]).await.contains("cannot listen on"));
     drop(taken);
-    std::fs::write(directory.join("ca.key"), "garbage").unwrap();
-    assert!(fails(&directory, &[]).await.contains("ca.key cannot be used"));
+    std::fs::write(directory.join("issuer.key"), "garbage").unwrap();
+    assert!(fails(&directory, &[]).await.contains("issuer.key cannot be used"));
 }
 
 #[tokio::test]

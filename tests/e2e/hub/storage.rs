@@ -29,7 +29,8 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
         let making = tokio::spawn({
             let told = std::sync::Arc::clone(&told);
             async move {
-                let request = || v1::CreateTokenRequest { cluster: "dev".into(), ttl: None, uses: 1 };
+                let request =
+                    || v1::CreateTokenRequest { cluster: "dev".into(), uses: 1, ..Default::default() };
                 while let Ok(made) = tokens.create_token(request()).await {
                     told.lock().unwrap().extend(made.into_inner().info.map(|info| info.id));
                 }

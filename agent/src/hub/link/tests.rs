@@ -12,6 +12,7 @@ fn welcome(send_apps: &[&str]) -> Input {
         hub_version: String::new(),
         send_apps: send_apps.iter().map(|&name| name.to_owned()).collect(),
         heartbeat_seconds: 10,
+        ..Welcome::default()
     })
 }
 

@@ -1,15 +1,14 @@
 //! `muster watch`: follows the hub, and comes back when the connection is lost.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use muster_wire::v1::watch_fleet_response::Change as Told;
-use rustls::ClientConfig;
 use serde::Serialize;
 
 use super::Verdict;
 use crate::{
-    connect::Address,
+    connect::Reach,
     failure::Failure,
     hub::Hub,
     model::{App, Cluster, Event},
@@ -66,7 +65,7 @@ impl Document {
 
 /// Follows until the process is stopped, or the hub can no longer be asked.
 pub(super) async fn watch(
-    (address, tls): (Address, Arc<ClientConfig>),
+    reach: Reach,
     timeout: Duration,
     printer: Printer,
     cluster: Option<&str>,
@@ -76,7 +75,7 @@ pub(super) async fn watch(
     let mut connected_once = false;
     loop {
         let started = Timestamp::now();
-        let failure = match Hub::connect(address.clone(), tls.clone(), timeout).await {
+        let failure = match Hub::connect(reach.clone(), timeout).await {
             Ok(mut hub) => follower.follow(&mut hub, cluster, &mut connected_once).await,
             Err(failure) => failure,
         };

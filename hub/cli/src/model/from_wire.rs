@@ -77,7 +77,7 @@ impl From<v1::Cluster> for Cluster {
             name: cluster.name,
             connection,
             last_seen: time(cluster.last_seen.as_ref()),
-            labels: status.labels,
+            labels: if status.labels.is_empty() { cluster.bound_labels } else { status.labels },
             apps: cluster.apps.unwrap_or_default().into(),
             repository: status.repository,
             head_revision: status.head_revision,
@@ -88,6 +88,7 @@ impl From<v1::Cluster> for Cluster {
             leader: status.leader,
             enrolled_at: time(cluster.enrolled_at.as_ref()),
             certificate_expires_at: time(cluster.certificate_expires_at.as_ref()),
+            revoked_at: time(cluster.revoked_at.as_ref()),
         }
     }
 }
@@ -197,6 +198,7 @@ impl From<v1::Event> for Event {
             v1::EventKind::Disconnected => "Disconnected",
             v1::EventKind::Enrolled => "Enrolled",
             v1::EventKind::Adopted => "Adopted",
+            v1::EventKind::Revoked => "Revoked",
             v1::EventKind::Unspecified => "Unknown",
         };
         Self {
@@ -220,6 +222,92 @@ impl From<v1::Token> for Token {
             expires_at: time(token.expires_at.as_ref()),
             uses_left: token.uses_left,
             revoked: token.revoked,
+            labels: token.labels,
+            created_by: token.created_by,
+        }
+    }
+}
+
+impl From<v1::AuditRow> for AuditRow {
+    fn from(row: v1::AuditRow) -> Self {
+        Self {
+            number: row.number,
+            time: time(row.time.as_ref()),
+            actor: row.actor,
+            source: row.source,
+            action: row.action,
+            target: row.target,
+            result: row.result,
+            detail: row.detail,
+            count: row.count,
+            previous: hex(&row.previous),
+            hash: hex(&row.hash),
+        }
+    }
+}
+
+impl AuditRow {
+    /// As the hub told it; nothing when a hash is no hexadecimal.
+    pub(crate) fn to_wire(&self) -> Option<v1::AuditRow> {
+        let to_proto = |time: Timestamp| prost_types::Timestamp {
+            seconds: time.as_second(),
+            nanos: time.subsec_nanosecond(),
+        };
+        Some(v1::AuditRow {
+            number: self.number,
+            time: self.time.map(to_proto),
+            actor: self.actor.clone(),
+            source: self.source.clone(),
+            action: self.action.clone(),
+            target: self.target.clone(),
+            result: self.result.clone(),
+            detail: self.detail.clone(),
+            count: self.count,
+            previous: unhex(&self.previous)?,
+            hash: unhex(&self.hash)?,
+        })
+    }
+}
+
+impl From<v1::CertificateAuthority> for CertificateAuthority {
+    fn from(ca: v1::CertificateAuthority) -> Self {
+        use base64::{Engine as _, prelude::BASE64_STANDARD};
+        let text = BASE64_STANDARD.encode(&ca.certificate);
+        // Base64 is ASCII, so every cut is between characters.
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        Self {
+            fingerprint: hex(&ca.fingerprint),
+            expires_at: time(ca.expires_at.as_ref()),
+            not_trusted_by: ca.not_trusted_by,
+            certificate: format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                lines.join("\n")
+            ),
+        }
+    }
+}
+
+impl From<v1::WhoAmIResponse> for WhoAmI {
+    fn from(me: v1::WhoAmIResponse) -> Self {
+        let proof = match me.proof() {
+            v1::Proof::Certificate => "Certificate",
+            v1::Proof::Token => "Token",
+            v1::Proof::Oidc => "OIDC",
+            v1::Proof::Unspecified => "Unknown",
+        };
+        let role = |role: v1::Role| Role {
+            role: role.role,
+            clusters: role.clusters,
+            labels: role.labels,
+            apps: role.apps,
+        };
+        Self {
+            proof,
+            actor: me.actor,
+            expires_at: time(me.expires_at.as_ref()),
+            groups: me.groups,
+            roles: me.roles.into_iter().map(role).collect(),
+            hub_version: me.hub_version,
         }
     }
 }

@@ -59,6 +59,13 @@ fn share(cluster: &Cluster, part: usize) -> Text {
 }
 
 fn message(cluster: &Cluster, now: Timestamp) -> String {
+    if cluster.revoked_at.is_some() {
+        return format!(
+            "revoked {}; to let it in again: muster token create {}",
+            ago(cluster.revoked_at, now),
+            cluster.name
+        );
+    }
     match (cluster.connection, cluster.errors.as_slice()) {
         (Connection::NeverConnected, _) => format!("enrolled {}", ago(cluster.enrolled_at, now)),
         (Connection::Unreachable, _) => "how its apps fare is not known".to_owned(),

@@ -33,7 +33,7 @@ pub(crate) fn events(events: &[Event], now: Timestamp, screen: Screen) -> Page {
 pub(super) fn kind(kind: &'static str) -> Text {
     let style = match kind {
         "Synced" | "DriftCorrected" | "Connected" | "Enrolled" => Style::Good,
-        "SyncFailed" | "Disconnected" => Style::Bad,
+        "SyncFailed" | "Disconnected" | "Revoked" => Style::Bad,
         "DriftDetected" | "Pruned" | "Adopted" => Style::Warn,
         _ => Style::Plain,
     };

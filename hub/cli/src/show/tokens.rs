@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::or_dash;
 use crate::{
     model::Token,
     text::{Page, Screen, Style, Table, Text, ago, count, until},
@@ -14,7 +15,7 @@ pub(crate) fn tokens(tokens: &[Token], now: Timestamp, screen: Screen) -> Page {
         page.line(&Text::plain("No enrolment tokens. To make one: muster token create CLUSTER"));
         return page;
     }
-    let mut table = Table::new(["ID", "CLUSTER", "STATE", "USES LEFT", "EXPIRES", "CREATED"]);
+    let mut table = Table::new(["ID", "CLUSTER", "LABELS", "STATE", "USES LEFT", "EXPIRES", "CREATED", "BY"]);
     for token in tokens {
         let expired = token.expires_at.is_some_and(|end| end <= now);
         let (style, state) = match (token.revoked, expired, token.uses_left) {
@@ -26,21 +27,29 @@ pub(crate) fn tokens(tokens: &[Token], now: Timestamp, screen: Screen) -> Page {
         table.row([
             Text::plain(&token.id),
             Text::plain(&token.cluster),
+            or_dash(&labels(token)),
             Text::styled(style, state),
             Text::plain(token.uses_left.to_string()),
             Text::plain(until(token.expires_at, now)),
             Text::plain(ago(token.created_at, now)),
+            or_dash(&token.created_by),
         ]);
     }
     page.table(&table, screen);
     page
 }
 
+fn labels(token: &Token) -> String {
+    let labels: Vec<String> = token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.join(",")
+}
+
 /// What a person should know of a token just made; the token itself goes to standard output.
 pub(crate) fn created(token: &Token, now: Timestamp) -> Page {
     let mut page = Page::new();
     page.line(&Text::plain(format!(
-        "For cluster {}, {}, expires {}. It is shown this once; keep it in a file for muster-agent --token-file.",
+        "For {} {}, {}, expires {}. It is shown this once; keep it in a file for muster-agent --token-file.",
+        if token.cluster.contains('*') { "clusters" } else { "cluster" },
         token.cluster,
         count(usize::try_from(token.uses_left).unwrap_or(usize::MAX), "use"),
         until(token.expires_at, now),
@@ -63,6 +72,8 @@ mod tests {
             expires_at: Some(sample::now() + 23.hours()),
             uses_left: 1,
             revoked: false,
+            labels: [].into(),
+            created_by: "operator/ada".to_owned(),
         }
     }
 
@@ -71,17 +82,21 @@ mod tests {
         let some = [
             token("a1"),
             Token { uses_left: 0, ..token("b2") },
-            Token { expires_at: sample::before(60), ..token("c3") },
+            Token {
+                expires_at: sample::before(60),
+                labels: [("env".to_owned(), "dev".to_owned())].into(),
+                ..token("c3")
+            },
             Token { revoked: true, ..token("d4") },
         ];
         assert_eq!(
-            tokens(&some, sample::now(), Screen::test(Some(80))).finish(false),
+            tokens(&some, sample::now(), Screen::test(None)).finish(false),
             "\
-ID  CLUSTER  STATE    USES LEFT  EXPIRES         CREATED
-a1  dev      Valid    1          in 23h          1h ago
-b2  dev      Used     0          in 23h          1h ago
-c3  dev      Expired  1          expired 1m ago  1h ago
-d4  dev      Revoked  1          in 23h          1h ago
+ID  CLUSTER  LABELS   STATE    USES LEFT  EXPIRES         CREATED  BY
+a1  dev      -        Valid    1          in 23h          1h ago   operator/ada
+b2  dev      -        Used     0          in 23h          1h ago   operator/ada
+c3  dev      env=dev  Expired  1          expired 1m ago  1h ago   operator/ada
+d4  dev      -        Revoked  1          in 23h          1h ago   operator/ada
 "
         );
     }

@@ -1,11 +1,15 @@
 //! Which certificates does the hub's CA make?
 //!
 //! ```text
-//! CA (10 years, ca.key) --signs--> the hub's own server certificate (90 days, re-made while running)
-//!                       --signs--> one client certificate per cluster (24 hours, renewed by its agent)
-//!                       --signs--> one client certificate per operator (1 year)
+//! CA (10 years) --> issuer (5 years) --> the hub's own server certificate (90 days, re-made while running)
+//!                                    --> one client certificate per cluster (24 hours, renewed by its agent)
+//!                                    --> one client certificate per operator (1 year)
 //! ```
-//! The CA may certify only the host names it was made for (RFC 5280 name constraints) and no further CA.
+//! The CA may certify only the host names it was made for (RFC 5280 name constraints). Its key is needed to make
+//! issuers and to rotate, and not to run the hub. A CA that was brought does as well: see [`files`].
+
+pub mod files;
+pub mod rotate;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -29,9 +33,14 @@ use rustls::{
     },
 };
 
+use self::rotate::Texts;
 use crate::identity::Identity;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Life of the certificate that signs for the CA.
+const ISSUER_LIFETIME: Duration = Duration::from_secs(24 * 1826 * 3600);
+/// CAs that may be trusted at once.
+const ROOTS_MAX: usize = 8;
 /// Life of the CA certificate.
 const CA_LIFETIME: Duration = Duration::from_secs(24 * 3652 * 3600);
 /// Life of the hub's own certificate; a new one is made when a third of it is left.
@@ -89,7 +98,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     Ok(bytes)
 }
 
-/// A new CA: certificate and key, both PEM.
+/// A new certificate that can sign, and its key, both PEM.
 pub struct NewAuthority {
     /// To be read by anyone.
     pub certificate: String,
@@ -97,19 +106,54 @@ pub struct NewAuthority {
     pub key: String,
 }
 
-/// A certificate and, where it was made here, its key.
+/// A certificate that was made.
 pub struct Issued {
     /// DER.
     pub certificate: CertificateDer<'static>,
     /// End of its life.
     pub expires_at: Timestamp,
-    /// Serial number, hexadecimal.
-    pub serial: String,
+    /// Serial number.
+    pub serial: Serial,
+}
+
+/// A serial number of this CA: `01` in two bits, 6 random bits, the generation (4 bytes, big endian), 11 random
+/// bytes. So a certificate itself says which generation it is of, and what was given out before a revocation is
+/// known without a list of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serial([u8; SERIAL_BYTES]);
+
+const SERIAL_BYTES: usize = 16;
+
+impl Serial {
+    fn new(generation: u32) -> Result<Self, AuthorityError> {
+        let mut serial = random::<SERIAL_BYTES>()?;
+        serial[0] = serial[0] & 0x3f | 0x40; // positive, and of the same length always
+        serial[1..5].copy_from_slice(&generation.to_be_bytes());
+        Ok(Self(serial))
+    }
+
+    /// The generation in a serial number; 0 where it is not of this form, such as a brought CA's own.
+    #[must_use]
+    pub fn generation_of(serial: &[u8]) -> u32 {
+        let form = serial.len() == SERIAL_BYTES && serial.first().is_some_and(|first| first & 0xc0 == 0x40);
+        let generation = serial.get(1..5).and_then(|bytes| bytes.try_into().ok());
+        generation.filter(|_| form).map_or(0, u32::from_be_bytes)
+    }
+}
+
+impl std::fmt::Display for Serial {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&hex(&self.0))
+    }
 }
 
 /// The hub's certificate authority, ready to sign.
 pub struct Authority {
-    certificate: CertificateDer<'static>,
+    /// What is trusted; tokens name the first one.
+    roots: Vec<CertificateDer<'static>>,
+    /// The certificate that signs, then those that lead from it and its predecessors to what is trusted. Empty
+    /// when the first root signs itself.
+    chain: Vec<CertificateDer<'static>>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -147,11 +191,10 @@ fn common_name(name: &str) -> DistinguishedName {
 /// Parameters all certificates share, and when the certificate ends.
 fn params(
     name: &str,
+    serial: Serial,
     lifetime: Duration,
     now: Timestamp,
 ) -> Result<(CertificateParams, Timestamp), AuthorityError> {
-    let mut serial = random::<16>()?;
-    serial[0] = serial[0] & 0x3f | 0x40; // positive, and of the same length always
     let expires_at = now
         .checked_add(lifetime)
         .map_err(|error| AuthorityError::Signing(format!("its end is out of range: {error}")))?;
@@ -160,7 +203,7 @@ fn params(
         rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
     };
     let mut params = CertificateParams::default();
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.serial_number = Some(SerialNumber::from_slice(&serial.0));
     params.not_before = at(now - BACKDATED);
     params.not_after = at(expires_at);
     params.distinguished_name = common_name(name);
@@ -180,9 +223,9 @@ impl Authority {
     ) -> Result<NewAuthority, AuthorityError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let name = format!("Muster CA {}", hex(&random::<4>()?));
-        let (mut params, _) = params(&name, CA_LIFETIME, now)?;
+        let (mut params, _) = params(&name, Serial::new(0)?, CA_LIFETIME, now)?;
         params.use_authority_key_identifier_extension = false;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(2));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let mut permitted: Vec<GeneralSubtree> = Vec::new();
         for name in names.iter().chain(domains).chain(&local_names()) {
@@ -196,49 +239,102 @@ impl Authority {
         Ok(NewAuthority { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
     }
 
-    /// Reads what [`Authority::create`] made.
+    /// Reads a CA from its files.
+    ///
+    /// # Errors
+    /// When a text cannot be read, or they do not belong together.
+    pub fn from_texts(texts: &Texts) -> Result<Self, AuthorityError> {
+        let missing = |file| AuthorityError::File { file, reason: "it is not there".to_owned() };
+        match (&texts.issuer, &texts.issuer_key) {
+            (Some(issuer), key) => {
+                let key = key.as_ref().ok_or_else(|| missing(files::ISSUER_KEY))?;
+                Self::read(&texts.ca, Some(issuer), (key, files::ISSUER_KEY))
+            }
+            (None, _) => {
+                let key = texts.ca_key.as_ref().ok_or_else(|| missing(files::CA_KEY))?;
+                Self::read(&texts.ca, None, (key, files::CA_KEY))
+            }
+        }
+    }
+
+    /// A CA that signs itself.
     ///
     /// # Errors
     /// When either cannot be read, or they do not belong together.
     pub fn load(certificate: &str, key: &str) -> Result<Self, AuthorityError> {
-        let broken = |file, reason: String| AuthorityError::File { file, reason };
-        let key = KeyPair::from_pem(key).map_err(|error| broken("ca.key", error.to_string()))?;
-        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
-            .map_err(|error| broken("ca.crt", error.to_string()))?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
-            .map_err(|error| broken("ca.crt", error.to_string()))?;
-        if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
-            return Err(broken("ca.key", "it is not the key of ca.crt".to_owned()));
-        }
-        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
-        Ok(Self { certificate, issuer })
+        Self::read(certificate, None, (key, files::CA_KEY))
     }
 
-    /// The CA's certificate, DER.
+    fn read(
+        ca: &str,
+        issuer: Option<&String>,
+        (key, key_file): (&str, &'static str),
+    ) -> Result<Self, AuthorityError> {
+        let broken = |file, reason: String| AuthorityError::File { file, reason };
+        let roots = rotate::certificates(ca, files::CA_CERTIFICATE)?;
+        if roots.is_empty() || roots.len() > ROOTS_MAX {
+            return Err(broken(
+                files::CA_CERTIFICATE,
+                format!("it holds {} certificates, and must hold 1 to {ROOTS_MAX}", roots.len()),
+            ));
+        }
+        let chain = match issuer {
+            Some(issuer) => rotate::certificates(issuer, files::ISSUER_CERTIFICATE)?,
+            None => Vec::new(),
+        };
+        let file = if issuer.is_some() { files::ISSUER_CERTIFICATE } else { files::CA_CERTIFICATE };
+        let signer = if issuer.is_some() { chain.first() } else { roots.first() };
+        let signer = signer.ok_or_else(|| broken(file, "it holds no certificate".to_owned()))?;
+        let key = KeyPair::from_pem(key).map_err(|error| broken(key_file, error.to_string()))?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(signer).map_err(|error| broken(file, error.to_string()))?;
+        if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+            return Err(broken(key_file, format!("it is not the key of {file}")));
+        }
+        let issuer = Issuer::from_ca_cert_der(signer, key)?;
+        Ok(Self { roots, chain, issuer })
+    }
+
+    /// The CA that tokens name, DER.
     #[must_use]
     pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+        &self.roots[0] // there is at least one, see read
     }
 
-    /// SHA-256 of the CA's certificate in DER, hexadecimal: what enrolment tokens pin.
+    /// All that is trusted, DER; the one that tokens name first.
+    #[must_use]
+    pub fn trusted(&self) -> &[CertificateDer<'static>] {
+        &self.roots
+    }
+
+    /// What may stand between a client's certificate and what is trusted.
+    #[must_use]
+    pub fn intermediates(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// SHA-256 of the CA that tokens name, in DER, hexadecimal.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.certificate).as_ref())
+        fingerprint(self.certificate())
     }
 
-    /// What clients and the hub trust: this CA and nothing else.
+    /// What clients and the hub trust, and nothing else.
     ///
     /// # Errors
-    /// When the certificate is no trust anchor.
+    /// When a certificate is no trust anchor.
     pub fn roots(&self) -> Result<Arc<RootCertStore>, AuthorityError> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.certificate.clone())
-            .map_err(|error| AuthorityError::File { file: "ca.crt", reason: error.to_string() })?;
+        for root in &self.roots {
+            roots.add(root.clone()).map_err(|error| AuthorityError::File {
+                file: files::CA_CERTIFICATE,
+                reason: error.to_string(),
+            })?;
+        }
         Ok(Arc::new(roots))
     }
 
-    /// A client certificate for the holder of `key`.
+    /// A client certificate for the holder of `key`, of the given generation.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -246,6 +342,7 @@ impl Authority {
         &self,
         identity: &Identity,
         key: &impl PublicKeyData,
+        generation: u32,
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<Issued, AuthorityError> {
@@ -255,18 +352,18 @@ impl Authority {
         };
         // A common name has at most 64 characters (RFC 5280); nothing reads it but people.
         let name: String = name.chars().take(64).collect();
-        let (mut params, expires_at) = params(&name, lifetime, now)?;
+        let serial = Serial::new(generation)?;
+        let (mut params, expires_at) = params(&name, serial, lifetime, now)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(identity.to_string())?)];
-        let serial = params.serial_number.as_ref().map(|serial| hex(serial.as_ref())).unwrap_or_default();
         let certificate = params.signed_by(key, &self.issuer)?.der().clone();
         Ok(Issued { certificate, expires_at, serial })
     }
 
-    /// A new server certificate and key for the given names and this host, with the CA behind it in the
-    /// chain, so that an agent can find the CA by the hash in its token.
+    /// A new server certificate and key for the given names and this host, with what leads to the CAs and the CAs
+    /// themselves behind it, so that an agent can find its CA by the hash in its token.
     ///
     /// # Errors
     /// When a client would not accept it for one of the names.
@@ -277,7 +374,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<rustls::sign::CertifiedKey, AuthorityError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let (mut params, _) = params("muster-hub", SERVER_LIFETIME, now)?;
+        let (mut params, _) = params("muster-hub", Serial::new(0)?, SERVER_LIFETIME, now)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -290,16 +387,54 @@ impl Authority {
         }
         params.subject_alt_names = all.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
-        self.try_as_client(&certificate, &all, provider, now)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        rustls::sign::CertifiedKey::from_der(vec![certificate, self.certificate.clone()], key, provider)
+        self.shown(vec![certificate], key, &all, provider, now)
+    }
+
+    /// A server certificate that was brought: its chain and key, PEM.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a client would not accept it for one of the names.
+    pub fn serve_brought(
+        &self,
+        (chain, key): (&str, &str),
+        names: &[ServerName<'static>],
+        provider: &Arc<CryptoProvider>,
+        now: Timestamp,
+    ) -> Result<rustls::sign::CertifiedKey, AuthorityError> {
+        let chain = rotate::certificates(chain, files::SERVER_CERTIFICATE)?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|error| AuthorityError::File { file: files::SERVER_KEY, reason: error.to_string() })?;
+        if chain.is_empty() {
+            let reason = "it holds no certificate".to_owned();
+            return Err(AuthorityError::File { file: files::SERVER_CERTIFICATE, reason });
+        }
+        self.shown(chain, key, &names.iter().collect::<Vec<_>>(), provider, now)
+    }
+
+    /// What is shown to clients, once it was looked at with a client's eyes.
+    fn shown(
+        &self,
+        mut chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        names: &[&ServerName<'static>],
+        provider: &Arc<CryptoProvider>,
+        now: Timestamp,
+    ) -> Result<rustls::sign::CertifiedKey, AuthorityError> {
+        for certificate in self.chain.iter().chain(&self.roots) {
+            if !chain.contains(certificate) {
+                chain.push(certificate.clone());
+            }
+        }
+        self.try_as_client(&chain, names, provider, now)?;
+        rustls::sign::CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| AuthorityError::Signing(error.to_string()))
     }
 
     /// Looks at a server certificate with a client's eyes.
     fn try_as_client(
         &self,
-        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'static>],
         names: &[&ServerName<'static>],
         provider: &Arc<CryptoProvider>,
         now: Timestamp,
@@ -309,13 +444,29 @@ impl Authority {
             .map_err(|error| AuthorityError::Signing(error.to_string()))?;
         let now =
             UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0)));
+        let (certificate, intermediates) =
+            chain.split_first().ok_or_else(|| AuthorityError::Signing("the chain is empty".to_owned()))?;
         for name in names {
-            verifier.verify_server_cert(certificate, &[], name, &[], now).map_err(|error| {
+            verifier.verify_server_cert(certificate, intermediates, name, &[], now).map_err(|error| {
                 AuthorityError::Name { name: name.to_str().into(), reason: error.to_string() }
             })?;
         }
         Ok(())
     }
+}
+
+/// SHA-256 of a certificate in DER, hexadecimal.
+#[must_use]
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    hex(digest::digest(&digest::SHA256, certificate).as_ref())
+}
+
+/// A certificate that signs for a new CA, and its key.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn new_issuer(ca: &NewAuthority, now: Timestamp) -> Result<NewAuthority, AuthorityError> {
+    rotate::new_issuer(ca, now)
 }
 
 /// How long before its end a certificate with this lifetime is to be re-made: a third of it.
@@ -339,5 +490,4 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "authority/tests.rs"]
 mod tests;
