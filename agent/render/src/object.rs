@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_yaml::{Keys, Node, Value, Written};
+use muster_yaml::{Node, Reading, Value, Written};
 
 use crate::{Limits, RenderError};
 
@@ -87,7 +87,7 @@ pub(crate) fn read_file(
     errors: &mut Vec<RenderError>,
 ) {
     for part in muster_yaml::parts(bytes, &limits.yaml) {
-        let node = part.and_then(|part| part.read(Keys::AsKubectl, &limits.yaml));
+        let node = part.and_then(|part| part.read(Reading::AsKubectl, &limits.yaml));
         match node {
             Ok(Some(node)) => read_node(file, node, 0, objects, errors),
             Ok(None) => {}

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use clap::Args;
-use muster_yaml::{Keys, Limits, Value, parts};
+use muster_yaml::{Limits, Reading, Value, parts};
 
 use super::{ConfigError, Settings};
 
@@ -25,7 +25,8 @@ pub(super) fn read(file: &Path) -> Result<Settings, ConfigError> {
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Settings, String> {
     let Some(part) = parts(bytes, &LIMITS).into_iter().next() else { return Ok(Settings::default()) };
-    let root = part.and_then(|part| part.read(Keys::Strict, &LIMITS)).map_err(|error| error.to_string())?;
+    let root =
+        part.and_then(|part| part.read(Reading::Strict, &LIMITS)).map_err(|error| error.to_string())?;
     let Some(root) = root else { return Ok(Settings::default()) };
     let Value::Mapping(entries) = &root.value else {
         return Err(format!("{}: expected a mapping of settings, found {}", root.at, root.kind()));

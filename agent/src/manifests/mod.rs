@@ -264,7 +264,7 @@ mod tests {
         let limits = muster_yaml::Limits { documents_max: 50, ..muster_yaml::Limits::default() };
         let parts = muster_yaml::parts(text.as_bytes(), &limits);
         let read =
-            |part: muster_yaml::Part<'_>| part.read(muster_yaml::Keys::Strict, &limits).unwrap().unwrap();
+            |part: muster_yaml::Part<'_>| part.read(muster_yaml::Reading::Strict, &limits).unwrap().unwrap();
         parts.into_iter().map(|part| read(part.unwrap()).into_json()).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Which kinds does the repository itself define?
 
-use muster_yaml::{Keys, Limits};
+use muster_yaml::{Limits, Reading};
 use serde_json::Value;
 
 use crate::source::Files;
@@ -42,7 +42,7 @@ pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
 pub(crate) fn objects(bytes: &[u8]) -> Vec<Value> {
     let limits = Limits::default();
     let parts = muster_yaml::parts(bytes, &limits);
-    let nodes = parts.into_iter().filter_map(|part| part.ok()?.read(Keys::AsKubectl, &limits).ok()?);
+    let nodes = parts.into_iter().filter_map(|part| part.ok()?.read(Reading::AsKubectl, &limits).ok()?);
     nodes.map(muster_yaml::Node::into_json).collect()
 }
 

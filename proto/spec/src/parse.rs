@@ -3,7 +3,7 @@
 //! A fleet repository also holds manifests, charts and templates. Only what claims to be a
 //! document of `muster.dev` is judged here; everything else is skipped, parsable or not.
 
-use muster_yaml::{Keys, Limits, Mark, Node, Part};
+use muster_yaml::{Limits, Mark, Node, Part, Reading};
 use serde::Deserialize;
 
 use crate::{
@@ -71,12 +71,12 @@ fn parse_part(file: &str, part: &Part<'_>, parsed: &mut Parsed) {
     if !part.text.contains(GROUP) {
         return;
     }
-    let root = match part.read(Keys::Strict, &LIMITS) {
+    let root = match part.read(Reading::Strict, &LIMITS) {
         Ok(Some(root)) => root,
         Ok(None) => return,
         Err(error) => {
             // A key given twice elsewhere is not ours to judge; ask again the lenient way.
-            let identity = match part.read(Keys::AsKubectl, &LIMITS) {
+            let identity = match part.read(Reading::AsKubectl, &LIMITS) {
                 Ok(Some(root)) if group_of(&root) => identity(&root),
                 Ok(_) => return,
                 Err(_) if claims_group(&part.text) => guess_identity(&part.text),

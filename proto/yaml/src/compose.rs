@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use crate::{Entry, Error, Limits, Mark, Node, Value, Written, number, scalar};
 use raw::{Content, Raw, Tree};
 
-/// What keys a mapping may have.
+/// Who reads: what keys a mapping may have, and what a plain scalar is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keys {
+pub enum Reading {
     /// As `kubectl -f` has it: of a key given twice the later value stands, and numbers and booleans
     /// (`1`, `on`, `y`) become text (`"1"`, `"true"`).
     AsKubectl,
@@ -34,20 +34,20 @@ const INDEX_FROM: usize = 16;
 pub(crate) fn document(
     text: &str,
     first_line: usize,
-    keys: Keys,
+    reading: Reading,
     limits: &Limits,
 ) -> Result<Option<Node>, Error> {
     let Some(tree) = raw::read(text, first_line, limits)? else {
         return Ok(None);
     };
     let mut composer =
-        Composer { tree: &tree, keys, limits, in_flow: false, expanding: Vec::new(), alias_bytes: 0 };
+        Composer { tree: &tree, reading, limits, in_flow: false, expanding: Vec::new(), alias_bytes: 0 };
     composer.node(tree.root, 1).map(Some)
 }
 
 struct Composer<'t> {
     tree: &'t Tree,
-    keys: Keys,
+    reading: Reading,
     limits: &'t Limits,
     /// Whether brackets or braces are around what is read right now.
     in_flow: bool,
@@ -81,9 +81,9 @@ impl<'t> Composer<'t> {
                 return self.expand(raw.at, *target, |composer| composer.node(*target, depth + 1));
             }
             Content::Scalar { tag, plain, folded, text } => {
-                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
+                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.reading);
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
-                let value = value(resolved, raw.at, self.keys)?;
+                let value = value(resolved, raw.at, self.reading)?;
                 let written = match Written::of(text, *plain || tag.is_some(), &value) {
                     Written::Empty if self.in_flow && tag.is_none() => Written::EmptyInFlow,
                     Written::Quoted if *folded && !self.in_flow && tag.is_none() => Written::Folded,
@@ -146,7 +146,7 @@ impl<'t> Composer<'t> {
         into: &mut Mapping,
         merging: bool,
     ) -> Result<(), Error> {
-        let merges_first = self.keys == Keys::AsKustomize;
+        let merges_first = self.reading == Reading::AsKustomize;
         if merges_first {
             self.merges_first(pairs, depth, into)?;
         }
@@ -161,7 +161,7 @@ impl<'t> Composer<'t> {
             let (at, text) = self.key(*key)?;
             let value = self.node(*value, depth + 1)?;
             let entry = Entry { at, key: text, value };
-            into.put(entry, merging, self.keys)?;
+            into.put(entry, merging, self.reading)?;
         }
         Ok(())
     }
@@ -189,9 +189,9 @@ impl<'t> Composer<'t> {
                 self.expand(raw.at, *target, |composer| composer.key(*target)).map(|(_, text)| (raw.at, text))
             }
             Content::Scalar { tag, plain, text, .. } => {
-                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.keys);
+                let resolved = scalar::resolve(tag.as_deref(), *plain, text.clone(), self.reading);
                 let resolved = resolved.map_err(|message| Error::new(raw.at, message))?;
-                if self.keys != Keys::AsKubectl && !matches!(resolved, scalar::Resolved::Text(_)) {
+                if self.reading != Reading::AsKubectl && !matches!(resolved, scalar::Resolved::Text(_)) {
                     let message = format!("the key {text} is not a string to YAML 1.1; put it in quotes");
                     return Err(Error::new(raw.at, message));
                 }
@@ -241,19 +241,19 @@ fn merge_error(at: Mark) -> Error {
 }
 
 /// The value of a plain scalar with this text.
-pub(crate) fn plain(text: &str, keys: Keys) -> Result<Value, Error> {
-    let resolved = scalar::resolve(None, true, text.to_owned(), keys);
-    value(resolved.map_err(|message| Error::new(Mark::START, message))?, Mark::START, keys)
+pub(crate) fn plain(text: &str, reading: Reading) -> Result<Value, Error> {
+    let resolved = scalar::resolve(None, true, text.to_owned(), reading);
+    value(resolved.map_err(|message| Error::new(Mark::START, message))?, Mark::START, reading)
 }
 
-fn value(resolved: scalar::Resolved, at: Mark, keys: Keys) -> Result<Value, Error> {
+fn value(resolved: scalar::Resolved, at: Mark, reading: Reading) -> Result<Value, Error> {
     use scalar::Resolved;
     Ok(match resolved {
         Resolved::Null => Value::Null,
         Resolved::Bool(value) => Value::Bool(value),
         Resolved::Int(value) => Value::Number(value.into()),
         // Kustomize prints what others send through a float.
-        Resolved::Uint(value) if keys == Keys::AsKustomize => Value::Number(value.into()),
+        Resolved::Uint(value) if reading == Reading::AsKustomize => Value::Number(value.into()),
         Resolved::Uint(value) => Value::Number(number::from_u64(value)),
         Resolved::Time(text) => Value::String(text),
         Resolved::Float(value) => match number::from_f64(value) {
@@ -288,9 +288,9 @@ impl Mapping {
     }
 
     /// Puts an entry, which came through a merge key or not.
-    pub(crate) fn put(&mut self, entry: Entry, merging: bool, keys: Keys) -> Result<(), Error> {
+    pub(crate) fn put(&mut self, entry: Entry, merging: bool, reading: Reading) -> Result<(), Error> {
         if let Some(found) = self.find(&entry.key) {
-            if keys != Keys::AsKubectl && !merging && !self.merged[found] {
+            if reading != Reading::AsKubectl && !merging && !self.merged[found] {
                 let Entry { at: earlier, key, .. } = &self.entries[found];
                 let message = format!("the key `{key}` is already given at {earlier}; remove one of the two");
                 return Err(Error::new(entry.at, message));

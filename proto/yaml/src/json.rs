@@ -3,19 +3,19 @@
 //! JSON is read by a reader of its own, as in kubectl: its strings and numbers follow JSON's rules
 //! (`\/`, pairs of `\u` escapes, tabs between values), which YAML's do not cover.
 
-use crate::{Entry, Error, Keys, Limits, Mark, Node, Value, Written, compose::Mapping, number};
+use crate::{Entry, Error, Limits, Mark, Node, Reading, Value, Written, compose::Mapping, number};
 
 /// The length in bytes of the JSON value at the beginning of the text.
 pub(crate) fn length(text: &str, limits: &Limits) -> Result<usize, Error> {
-    let mut cursor = Cursor::new(text, Keys::AsKubectl, limits.depth_max);
+    let mut cursor = Cursor::new(text, Reading::AsKubectl, limits.depth_max);
     cursor.measuring = true;
     cursor.value(1)?;
     Ok(cursor.offset)
 }
 
 /// Reads the JSON value at the beginning of the text, which begins at line `line` of its file.
-pub(crate) fn document(text: &str, line: usize, keys: Keys, limits: &Limits) -> Result<Node, Error> {
-    let mut cursor = Cursor::new(text, keys, limits.depth_max);
+pub(crate) fn document(text: &str, line: usize, reading: Reading, limits: &Limits) -> Result<Node, Error> {
+    let mut cursor = Cursor::new(text, reading, limits.depth_max);
     cursor.value(1).map_err(|error| error.below(line))
 }
 
@@ -26,15 +26,15 @@ struct Cursor<'t> {
     /// An offset on this line and how many characters of the line stand before it, so that a long
     /// line is counted only once.
     counted: (usize, usize),
-    keys: Keys,
+    reading: Reading,
     depth_max: usize,
     /// Only the syntax counts: a number out of range is JSON all the same.
     measuring: bool,
 }
 
 impl<'t> Cursor<'t> {
-    fn new(text: &'t str, keys: Keys, depth_max: usize) -> Self {
-        Cursor { text, offset: 0, line: 1, counted: (0, 0), keys, depth_max, measuring: false }
+    fn new(text: &'t str, reading: Reading, depth_max: usize) -> Self {
+        Cursor { text, offset: 0, line: 1, counted: (0, 0), reading, depth_max, measuring: false }
     }
 
     fn at(&mut self) -> Mark {
@@ -104,7 +104,7 @@ impl<'t> Cursor<'t> {
                 return self.fail("expected a colon behind the key");
             }
             let entry = Entry { at, value: self.value(depth + 1)?, key };
-            mapping.put(entry, false, self.keys)?;
+            mapping.put(entry, false, self.reading)?;
             self.skip_space();
             if self.take(b'}') {
                 return Ok(Value::Mapping(mapping.entries));

@@ -13,7 +13,7 @@
 //!
 //! `kubectl kustomize` reads the objects it is given in another way: `on` is text, a date becomes a
 //! timestamp, a key given twice is an error, a merge key never overrides a key that is written out
-//! ([`kustomize_parts`], [`Keys::AsKustomize`]). Its own files (`kustomization.yaml`) are read as by
+//! ([`kustomize_parts`], [`Reading::AsKustomize`]). Its own files (`kustomization.yaml`) are read as by
 //! `-f`. Since it moves texts, not values, a node also says how it was written ([`Written`]).
 //!
 //! # Why a scanner of its own
@@ -44,7 +44,7 @@ mod scan;
 mod split;
 mod write;
 
-pub use compose::Keys;
+pub use compose::Reading;
 pub use node::{Entry, Mark, Node, Value, Written};
 pub use split::{Part, Syntax, kustomize_parts, parts};
 pub use write::{folded_by_kustomize, to_yaml};
@@ -53,8 +53,8 @@ pub use write::{folded_by_kustomize, to_yaml};
 ///
 /// # Errors
 /// Where JSON has no such value: `.inf`, `.nan`.
-pub fn plain(text: &str, keys: Keys) -> Result<Value, Error> {
-    compose::plain(text, keys)
+pub fn plain(text: &str, reading: Reading) -> Result<Value, Error> {
+    compose::plain(text, reading)
 }
 
 /// How much one file may ask of the reader. Every limit has an error of its own.

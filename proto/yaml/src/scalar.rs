@@ -9,7 +9,7 @@ use base64::{
     engine::{GeneralPurpose, general_purpose::PAD},
 };
 
-use crate::{Keys, number};
+use crate::{Reading, number};
 
 mod date;
 
@@ -35,8 +35,13 @@ const TAG_PREFIX: &str = "tag:yaml.org,2002:";
 
 /// Resolves a scalar. `tag` is its tag in full, `plain` says that it was written without quotes
 /// and without a tag. The error says what is wrong, without the text.
-pub(crate) fn resolve(tag: Option<&str>, plain: bool, text: String, keys: Keys) -> Result<Resolved, String> {
-    if keys == Keys::AsKustomize {
+pub(crate) fn resolve(
+    tag: Option<&str>,
+    plain: bool,
+    text: String,
+    reading: Reading,
+) -> Result<Resolved, String> {
+    if reading == Reading::AsKustomize {
         return as_kustomize(tag, plain, text);
     }
     let Some(tag) = tag.filter(|tag| !tag.is_empty()) else {
@@ -81,7 +86,7 @@ fn as_kustomize(tag: Option<&str>, plain: bool, text: String) -> Result<Resolved
             return Ok(Resolved::Time(time));
         }
     }
-    resolve(tag, plain, text, Keys::AsKubectl)
+    resolve(tag, plain, text, Reading::AsKubectl)
 }
 
 fn tagged(tag: &str, found: Resolved) -> Result<Resolved, String> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Error, Keys, Limits, Mark, Node, Value, compose, json};
+use crate::{Error, Limits, Mark, Node, Reading, Value, compose, json};
 
 /// How a part of a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,10 @@ impl Part<'_> {
     ///
     /// # Errors
     /// Where it is not YAML (or JSON) that Kubernetes can use, or exceeds a limit.
-    pub fn read(&self, keys: Keys, limits: &Limits) -> Result<Option<Node>, Error> {
+    pub fn read(&self, reading: Reading, limits: &Limits) -> Result<Option<Node>, Error> {
         let node = match self.syntax {
-            Syntax::Json => Some(json::document(&self.text, self.line, keys, limits)?),
-            Syntax::Yaml => compose::document(&self.text, self.line, keys, limits)?,
+            Syntax::Json => Some(json::document(&self.text, self.line, reading, limits)?),
+            Syntax::Yaml => compose::document(&self.text, self.line, reading, limits)?,
         };
         Ok(node.filter(|node| node.value != Value::Null))
     }

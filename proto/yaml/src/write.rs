@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::{
-    Keys, Limits, Node, compose,
+    Limits, Node, Reading, compose,
     scalar::{self, Resolved},
 };
 
@@ -71,7 +71,7 @@ pub fn folded_by_kustomize(text: &str) -> String {
     if chomping == "-" {
         written.push('\n');
     }
-    let read = compose::document(&written, 1, Keys::AsKustomize, &Limits::default());
+    let read = compose::document(&written, 1, Reading::AsKustomize, &Limits::default());
     match read.ok().flatten().as_ref().and_then(|node| node.get("a")).and_then(Node::as_str) {
         Some(read) => read.to_owned(),
         None => text.to_owned(),
@@ -182,5 +182,5 @@ fn is_plain(value: &str) -> bool {
         && value
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'@'))
-        && matches!(scalar::resolve(None, true, value.to_owned(), Keys::AsKubectl), Ok(Resolved::Text(_)))
+        && matches!(scalar::resolve(None, true, value.to_owned(), Reading::AsKubectl), Ok(Resolved::Text(_)))
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use muster_yaml::{Keys, Limits};
+use muster_yaml::{Limits, Reading};
 use serde_json::Value;
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubectl-f.txt");
@@ -99,8 +99,9 @@ fn read(bytes: &[u8]) -> Result<Vec<Value>, String> {
     let limits = Limits::default();
     let mut values = Vec::new();
     for part in muster_yaml::parts(bytes, &limits) {
-        let node =
-            part.and_then(|part| part.read(Keys::AsKubectl, &limits)).map_err(|error| error.to_string())?;
+        let node = part
+            .and_then(|part| part.read(Reading::AsKubectl, &limits))
+            .map_err(|error| error.to_string())?;
         values.extend(node.map(|node| node.into_json()));
     }
     Ok(values)

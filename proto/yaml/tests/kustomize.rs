@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use muster_yaml::{Keys, Limits, Written, kustomize_parts, parts};
+use muster_yaml::{Limits, Reading, Written, kustomize_parts, parts};
 use serde_json::{Value, json};
 
 /// What stands behind `v: `, and the value; `None` is an error.
@@ -58,7 +58,7 @@ fn document(value: &str) -> String {
 fn read(text: &str) -> Option<Value> {
     let limits = Limits::default();
     let part = kustomize_parts(text.as_bytes(), &limits).into_iter().next()?.ok()?;
-    let node = part.read(Keys::AsKustomize, &limits).ok()??;
+    let node = part.read(Reading::AsKustomize, &limits).ok()??;
     Some(node.into_json()["v"].clone())
 }
 
@@ -86,7 +86,7 @@ fn the_rows_are_what_kubectl_says() {
         let limits = Limits::default();
         let said = output.status.success().then(|| {
             let part = parts(&output.stdout, &limits).into_iter().next().expect("one").expect("YAML");
-            let node = part.read(Keys::AsKubectl, &limits).expect("YAML").expect("an object");
+            let node = part.read(Reading::AsKubectl, &limits).expect("YAML").expect("an object");
             node.into_json()["v"].clone()
         });
         assert_eq!(said, expected, "{value}");
@@ -116,7 +116,7 @@ fn it_is_known_how_a_scalar_was_written() {
     let text =
         "a: 1.10\nb: '1'\nc:\nd: ~\ne: null\nf: x\ng: 0x10\nh: 5\ni: |\n  x\nj: True\nk: >\n  x\nl: {m: }\n";
     let part = kustomize_parts(text.as_bytes(), &limits).remove(0).expect("one document");
-    let node = part.read(Keys::AsKustomize, &limits).expect("YAML").expect("a mapping");
+    let node = part.read(Reading::AsKustomize, &limits).expect("YAML").expect("a mapping");
     let written = |key: &str| node.get(key).expect("is there").written.clone();
     for (key, text) in [("a", "1.10"), ("d", "~"), ("g", "0x10"), ("j", "True")] {
         assert_eq!(written(key), Written::Text(text.to_owned()), "{key}");

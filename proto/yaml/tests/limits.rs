@@ -1,14 +1,17 @@
 //! Does every limit hold, and do errors say where?
 
-use muster_yaml::{Error, Keys, Limits, Node};
+use muster_yaml::{Error, Limits, Node, Reading};
 
-fn read_with(text: &str, limits: &Limits, keys: Keys) -> Result<Vec<Node>, Error> {
+fn read_with(text: &str, limits: &Limits, reading: Reading) -> Result<Vec<Node>, Error> {
     let parts = muster_yaml::parts(text.as_bytes(), limits);
-    parts.into_iter().filter_map(|part| part.and_then(|part| part.read(keys, limits)).transpose()).collect()
+    parts
+        .into_iter()
+        .filter_map(|part| part.and_then(|part| part.read(reading, limits)).transpose())
+        .collect()
 }
 
 fn error(text: &str) -> String {
-    read_with(text, &Limits::default(), Keys::Strict).expect_err(text).to_string()
+    read_with(text, &Limits::default(), Reading::Strict).expect_err(text).to_string()
 }
 
 #[test]
@@ -20,7 +23,7 @@ fn a_billion_laughs_stop_early() {
     }
     assert!(error(&text).contains("expand to more than 16777216 bytes"), "{}", error(&text));
     let merges = text.replace("[*", "[{<<: [*").replace("]\n", "]}]\n").replacen("]}]\n", "]\n", 1);
-    assert!(read_with(&merges, &Limits::default(), Keys::AsKubectl).is_err());
+    assert!(read_with(&merges, &Limits::default(), Reading::AsKubectl).is_err());
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 40].join(", "));
     assert!(error(&long).contains("expand to more than"), "{}", error(&long));
 }
@@ -30,7 +33,7 @@ fn depth_is_limited_in_every_form() {
     let forms =
         ["[".repeat(5000), "{a: ".repeat(5000), "- ".repeat(5000), "? ".repeat(5000), "{\"a\":".repeat(5000)];
     for text in forms {
-        assert!(read_with(&text, &Limits::default(), Keys::AsKubectl).is_err(), "{}", &text[..10]);
+        assert!(read_with(&text, &Limits::default(), Reading::AsKubectl).is_err(), "{}", &text[..10]);
     }
     assert!(error(&"[".repeat(5000)).contains("deeper than 128 levels"));
 }
@@ -38,10 +41,10 @@ fn depth_is_limited_in_every_form() {
 #[test]
 fn bytes_and_documents_are_limited() {
     let limits = Limits { bytes_max: 10, documents_max: 2, ..Limits::default() };
-    let error = read_with("a: 1234567890", &limits, Keys::AsKubectl).expect_err("too long");
+    let error = read_with("a: 1234567890", &limits, Reading::AsKubectl).expect_err("too long");
     assert_eq!(error.to_string(), "line 1 column 1: the file has 13 bytes; 10 are allowed");
     let limits = Limits { bytes_max: 100, ..limits };
-    let error = read_with("a: 1\n---\nb: 1\n---\nc: 1\n", &limits, Keys::AsKubectl).expect_err("too many");
+    let error = read_with("a: 1\n---\nb: 1\n---\nc: 1\n", &limits, Reading::AsKubectl).expect_err("too many");
     assert!(error.to_string().contains("more than 2 documents"), "{error}");
 }
 
@@ -72,7 +75,7 @@ fn errors_name_line_and_column() {
 #[test]
 fn values_know_where_they_stand() {
     let text = "# c\n---\na:\n- x: 1\n  z: [2,\n    3]\n";
-    let nodes = read_with(text, &Limits::default(), Keys::Strict).expect("reads");
+    let nodes = read_with(text, &Limits::default(), Reading::Strict).expect("reads");
     let item = match &nodes[0].get("a").expect("has a").value {
         muster_yaml::Value::Sequence(items) => &items[0],
         other => panic!("{other:?}"),
@@ -89,7 +92,7 @@ fn a_long_file_is_read_in_linear_time() {
     for number in 0..20_000 {
         text.push_str(&format!("key-{number}: {{a: [1, 2], b: \"text\"}}\n"));
     }
-    let nodes = read_with(&text, &Limits::default(), Keys::Strict).expect("reads");
+    let nodes = read_with(&text, &Limits::default(), Reading::Strict).expect("reads");
     assert_eq!(nodes.len(), 1);
 }
 
@@ -97,7 +100,7 @@ fn a_long_file_is_read_in_linear_time() {
 fn a_long_line_of_json_is_read_in_linear_time() {
     let items = vec!["{\"a\": 1}"; 100_000].join(",");
     let nodes =
-        read_with(&format!("{{\"items\": [{items}]}}"), &Limits::default(), Keys::Strict).expect("reads");
+        read_with(&format!("{{\"items\": [{items}]}}"), &Limits::default(), Reading::Strict).expect("reads");
     assert_eq!(nodes[0].get("items").map(|items| items.kind()), Some("a list"));
 }
 

@@ -1,13 +1,13 @@
 //! Does the reader stand any input, and does it read back what it writes?
 
-use muster_yaml::{Keys, Limits, to_yaml};
+use muster_yaml::{Limits, Reading, to_yaml};
 use proptest::prelude::*;
 use serde_json::Value;
 
 fn read_all(bytes: &[u8], limits: &Limits) {
     for part in muster_yaml::parts(bytes, limits).into_iter().flatten() {
-        for keys in [Keys::AsKubectl, Keys::Strict] {
-            let _ = part.read(keys, limits);
+        for reading in [Reading::AsKubectl, Reading::Strict] {
+            let _ = part.read(reading, limits);
         }
     }
 }
@@ -119,7 +119,7 @@ proptest! {
         let text = to_yaml(&value);
         let parts = muster_yaml::parts(text.as_bytes(), &Limits::default());
         let part = parts.into_iter().next().expect("a document").expect("a document that can be split off");
-        let node = part.read(Keys::Strict, &Limits::default()).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+        let node = part.read(Reading::Strict, &Limits::default()).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         prop_assert_eq!(node.map(|node| node.into_json()).unwrap_or(Value::Null), value, "{}", text);
     }
 }

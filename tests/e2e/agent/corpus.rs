@@ -194,7 +194,7 @@ async fn whatever_is_changed_in_the_corpus_is_put_back() {
     let wanted: BTreeMap<(String, String), Value> = corpus
         .iter()
         .flat_map(|(_, text)| muster_yaml::parts(text.as_bytes(), &limits))
-        .filter_map(|part| Some(part.ok()?.read(muster_yaml::Keys::Strict, &limits).ok()??.into_json()))
+        .filter_map(|part| Some(part.ok()?.read(muster_yaml::Reading::Strict, &limits).ok()??.into_json()))
         .map(|object| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             ((text(&object["kind"]), text(&object["metadata"]["name"])), object)

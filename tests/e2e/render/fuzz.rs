@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fs, panic, thread};
 
 use fastrand::Rng;
-use muster_yaml::{Keys, Limits, Value};
+use muster_yaml::{Limits, Reading, Value};
 
 use super::{corpus, generate, mutate, outcome};
 
@@ -39,12 +39,12 @@ fn try_all(files: &outcome::Files) {
     let limits = Limits::default();
     for bytes in files.values() {
         for part in muster_yaml::parts(bytes, &limits).into_iter().flatten() {
-            for keys in [Keys::AsKubectl, Keys::Strict] {
+            for keys in [Reading::AsKubectl, Reading::Strict] {
                 read_back(part.read(keys, &limits));
             }
         }
         for part in muster_yaml::kustomize_parts(bytes, &limits).into_iter().flatten() {
-            read_back(part.read(Keys::AsKustomize, &limits));
+            read_back(part.read(Reading::AsKustomize, &limits));
         }
     }
     let _ = outcome::ours(files, outcome::entry(files));

@@ -1,7 +1,9 @@
 //! What does `kubectl kustomize` say of a directory?
 
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use muster_tests::skip;
 
@@ -20,6 +22,32 @@ pub(super) fn program() -> Option<PathBuf> {
         return None;
     }
     Some(kubectl)
+}
+
+/// The program of `tests/kubernetes/kustomize`, where `MUSTER_KUSTOMIZE` names it: Kustomize as kubectl
+/// has it, for thousands of directories.
+pub(super) fn reference() -> Option<PathBuf> {
+    std::env::var_os("MUSTER_KUSTOMIZE").map(PathBuf::from)
+}
+
+/// Has the entries of many repositories built, in one process.
+pub(super) fn kustomize_all(reference: &Path, places: &[(PathBuf, &str)]) -> Vec<Outcome> {
+    let mut program = Command::new(reference)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("MUSTER_KUSTOMIZE names a program");
+    let mut lines = program.stdin.take().expect("it has a standard input");
+    for (root, entry) in places {
+        writeln!(lines, "{}", root.join(entry).display()).expect("the program reads what it is given");
+    }
+    drop(lines);
+    assert!(program.wait().expect("the program ends").success(), "{} fails", reference.display());
+    let outcome = |(root, _): &(PathBuf, &str)| match fs::read(root.join("built.yaml")) {
+        Ok(text) => Outcome::Objects(printed(&text)),
+        Err(_) => Outcome::Refused(fs::read_to_string(root.join("refused.txt")).expect("it was refused")),
+    };
+    places.iter().map(outcome).collect()
 }
 
 /// Builds a directory. A refusal is without the time and without the directory's own path.

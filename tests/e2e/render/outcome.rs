@@ -30,7 +30,7 @@ pub(super) fn printed(text: &[u8]) -> Vec<Value> {
     let parts = muster_yaml::parts(text, &limits).into_iter();
     parts
         .filter_map(|part| {
-            let node = part.and_then(|part| part.read(muster_yaml::Keys::AsKustomize, &limits));
+            let node = part.and_then(|part| part.read(muster_yaml::Reading::AsKustomize, &limits));
             node.expect("kubectl prints YAML").map(muster_yaml::Node::into_json)
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Which fields do the files under `configurations` and `crds` add to the tables?
 
-use muster_yaml::{Keys, Mark, Node};
+use muster_yaml::{Mark, Node, Reading};
 use serde_json::Value;
 
 use super::{
@@ -21,7 +21,7 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Found<Specs> {
     let part = muster_yaml::parts(bytes, &limits.yaml).into_iter().next();
     let node = match part {
         None => return Ok(Specs::default()),
-        Some(part) => part.and_then(|part| part.read(Keys::Strict, &limits.yaml)),
+        Some(part) => part.and_then(|part| part.read(Reading::Strict, &limits.yaml)),
     };
     let Some(node) = node.map_err(|error| Problem { at: error.at, message: error.message })? else {
         return Ok(Specs::default());

@@ -6,7 +6,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Keys, Mark, Node, Value};
+use muster_yaml::{Mark, Node, Reading, Value};
 
 pub(crate) use read::{
     field_spec, generator, generator_of, generator_options, image, label, name_reference, patch, replacement,
@@ -229,7 +229,7 @@ pub(crate) fn first_document(bytes: &[u8], limits: &Limits) -> Found<Option<Node
     let part = muster_yaml::parts(bytes, &limits.yaml).into_iter().next();
     let node = match part {
         None => Ok(None),
-        Some(part) => part.and_then(|part| part.read(Keys::AsKubectl, &limits.yaml)),
+        Some(part) => part.and_then(|part| part.read(Reading::AsKubectl, &limits.yaml)),
     };
     node.or_else(|error| problem(error.at, error.message))
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     resource::text_of,
+    shared::{Place, Step},
     visit::{kind_of, split_path},
 };
 
@@ -46,18 +47,21 @@ pub(crate) fn condition(part: &str) -> Option<Result<(&str, &str), String>> {
 
 /// The value at a path; `None` where there is none.
 pub(crate) fn value<'v>(root: &'v Value, path: &[String]) -> Result<Option<&'v Value>, String> {
-    let mut value = root;
-    for part in path.iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
-        let next = step(value, part)?;
-        match next {
-            Some(next) => value = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(value))
+    Ok(find(root, path)?.map(|(value, _)| value))
 }
 
-fn step<'v>(value: &'v Value, part: &str) -> Result<Option<&'v Value>, String> {
+/// The value at a path and the way to it; `None` where there is none.
+pub(crate) fn find<'v>(root: &'v Value, path: &[String]) -> Result<Option<(&'v Value, Place)>, String> {
+    let (mut value, mut way) = (root, Vec::new());
+    for part in path.iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
+        let Some((next, step)) = step(value, part)? else { return Ok(None) };
+        value = next;
+        way.push(step);
+    }
+    Ok(Some((value, Place(way))))
+}
+
+fn step<'v>(value: &'v Value, part: &str) -> Result<Option<(&'v Value, Step)>, String> {
     let wrong = |expected: &str| format!("wrong node kind: expected {expected} but got {}", kind_of(value));
     if part == "*" {
         return Err("wildcard is not supported in the field path of a source".to_owned());
@@ -67,7 +71,7 @@ fn step<'v>(value: &'v Value, part: &str) -> Result<Option<&'v Value>, String> {
     if index.is_err() && part != "-" && condition.is_none() {
         return match value {
             Value::Null => Ok(None),
-            Value::Object(fields) => Ok(fields.get(part)),
+            Value::Object(fields) => Ok(fields.get(part).map(|field| (field, Step::Key(part.to_owned())))),
             _ => Err(wrong("MappingNode")),
         };
     }
@@ -76,15 +80,15 @@ fn step<'v>(value: &'v Value, part: &str) -> Result<Option<&'v Value>, String> {
         Value::Null => return Ok(None),
         _ => return Err(wrong("SequenceNode")),
     };
-    match (index, condition) {
-        (Ok(index), _) => match usize::try_from(index) {
-            Ok(index) => Ok(items.get(index)),
-            Err(_) => Err(format!("array index {index} cannot be negative")),
-        },
-        (Err(_), Some(("", wanted))) => Ok(items.iter().find(|item| text_of(item) == wanted)),
-        (Err(_), Some((name, wanted))) => Ok(items
-            .iter()
-            .find(|item| item.get(name).is_some_and(|field| !field.is_null() && text_of(field) == wanted))),
-        (Err(_), None) => Ok(items.last()),
-    }
+    let index = match (index, condition) {
+        (Ok(index), _) => {
+            Some(usize::try_from(index).map_err(|_| format!("array index {index} cannot be negative"))?)
+        }
+        (Err(_), Some(("", wanted))) => items.iter().position(|item| text_of(item) == wanted),
+        (Err(_), Some((name, wanted))) => items.iter().position(|item| {
+            item.get(name).is_some_and(|field| !field.is_null() && text_of(field) == wanted)
+        }),
+        (Err(_), None) => items.len().checked_sub(1),
+    };
+    Ok(index.and_then(|index| Some((items.get(index)?, Step::Index(index)))))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use muster_yaml::{Keys, Mark, Node, Value, kustomize_parts};
+use muster_yaml::{Mark, Node, Reading, Value, kustomize_parts};
 
 use super::{
     fields::{Found, Problem, problem},
@@ -19,7 +19,7 @@ pub(crate) fn read(file: &str, bytes: &[u8], limits: &Limits) -> Found<Vec<Resou
     let is_single = parts.len() == 1;
     let mut nodes = VecDeque::new();
     for part in parts {
-        let node = part.and_then(|part| part.read(Keys::AsKustomize, &limits.yaml));
+        let node = part.and_then(|part| part.read(Reading::AsKustomize, &limits.yaml));
         let node = node.map_err(|error| Problem { at: error.at, message: error.message })?;
         match node {
             None => {}

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Keys, Node, Written};
+use muster_yaml::{Node, Reading, Written};
 use serde_json::{Map, Value};
 
 use super::{
     identity::{Gvk, Id, Kinds},
-    shared::Shared,
+    shared::{Place, Shared, Step},
 };
 use crate::{cache::weight, patch::Spelling};
 
@@ -127,26 +127,44 @@ pub(crate) fn text_of(value: &Value) -> String {
 
 /// The value that a text stands for when nothing says of which type it is.
 pub(crate) fn plain(text: &str) -> Result<Value, String> {
-    let value = muster_yaml::plain(text, Keys::AsKustomize).map_err(|error| error.message)?;
+    let value = muster_yaml::plain(text, Reading::AsKustomize).map_err(|error| error.message)?;
     Ok(Node { at: muster_yaml::Mark::START, value, written: Written::Plain }.into_json())
 }
 
-/// The text of a scalar as it was written.
-fn written(value: &Value, spelling: Option<&Spelling>) -> String {
+/// The text of a scalar as it was written, unless another value was put there since.
+fn written(value: &Value, spelling: &Spelling) -> String {
     match (value, spelling) {
-        (Value::Null, Some(Spelling::Empty | Spelling::EmptyInFlow)) => String::new(),
-        (Value::Null, Some(Spelling::Text(text))) => text.clone(),
+        (Value::Null, Spelling::Empty | Spelling::EmptyInFlow) => String::new(),
+        (value, Spelling::Text(text)) if plain(text).is_ok_and(|plain| plain == *value) => text.clone(),
         (Value::Null, _) => "null".to_owned(),
-        // A date is a string that was written in another way; any other string was put there since.
-        (Value::String(value), Some(Spelling::Text(text))) if !stands_for(text, value) => value.clone(),
-        (_, Some(Spelling::Text(text))) => text.clone(),
         _ => text_of(value),
     }
 }
 
-fn stands_for(text: &str, value: &str) -> bool {
-    muster_yaml::plain(text, Keys::AsKustomize)
-        .is_ok_and(|plain| matches!(plain, muster_yaml::Value::String(plain) if plain == value))
+/// Notes how the scalar at the end of the way is written.
+fn note(spelling: &mut Spelling, way: &[Step], new: Spelling) {
+    match way.split_first() {
+        None => *spelling = new,
+        Some((Step::Key(key), rest)) => {
+            if !matches!(spelling, Spelling::Mapping(_)) {
+                *spelling = Spelling::Mapping(BTreeMap::new());
+            }
+            if let Spelling::Mapping(keys) = spelling {
+                note(keys.entry(key.clone()).or_default(), rest, new);
+            }
+        }
+        Some((Step::Index(index), rest)) => {
+            if !matches!(spelling, Spelling::List(_)) {
+                *spelling = Spelling::List(Vec::new());
+            }
+            if let Spelling::List(items) = spelling {
+                if items.len() <= *index {
+                    items.resize(index + 1, Spelling::Plain);
+                }
+                note(&mut items[*index], rest, new);
+            }
+        }
+    }
 }
 
 impl Resource {
@@ -173,6 +191,14 @@ impl Resource {
     pub(crate) fn bytes(&self) -> usize {
         const SELF_BYTES: usize = 512;
         SELF_BYTES + self.file.len() + weight(&self.value)
+    }
+
+    /// Notes that a scalar which is no string is written as this text.
+    pub(crate) fn note_written(&mut self, way: &Place, value: &Value, text: &str) {
+        let is_scalar = matches!(value, Value::Bool(_) | Value::Number(_));
+        if is_scalar && text_of(value) != text {
+            note(&mut self.spelling, &way.0, Spelling::Text(text.to_owned()));
+        }
     }
 
     fn meta(&self, field: &str) -> String {
@@ -254,7 +280,14 @@ impl Resource {
     }
 
     /// Remembers what it is called now.
+    ///
+    /// Kustomize does it by annotations of its own, for which annotations that are no mapping make way.
     pub(crate) fn store_previous(&mut self, kinds: Kinds<'_>) {
+        if let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_object_mut)
+            && metadata.get("annotations").is_some_and(|annotations| !annotations.is_object())
+        {
+            metadata.remove("annotations");
+        }
         let Id { gvk, name, namespace } = self.id(kinds);
         self.previous.push(Previous { kind: gvk.kind, name, namespace });
     }
@@ -292,19 +325,17 @@ impl Resource {
     fn texts(&self, field: &str) -> BTreeMap<String, String> {
         let fields = self.value.get("metadata").and_then(|metadata| metadata.get(field));
         let Some(Value::Object(fields)) = fields else { return BTreeMap::new() };
-        let spelling = match &self.spelling {
-            Spelling::Mapping(keys) => keys.get("metadata"),
-            _ => None,
-        };
-        let spelling = match spelling {
-            Some(Spelling::Mapping(keys)) => keys.get(field),
-            _ => None,
-        };
-        let of = |key: &str| match spelling {
-            Some(Spelling::Mapping(keys)) => keys.get(key),
-            _ => None,
-        };
-        fields.iter().map(|(key, value)| (key.clone(), written(value, of(key)))).collect()
+        let spelling = self.spelling.key("metadata").key(field);
+        fields.iter().map(|(key, value)| (key.clone(), written(value, spelling.key(key)))).collect()
+    }
+
+    /// The text of a scalar of its own as it was written.
+    pub(crate) fn written(&self, value: &Value, way: &Place) -> String {
+        let spelling = way.0.iter().fold(&self.spelling, |spelling, step| match step {
+            Step::Key(key) => spelling.key(key),
+            Step::Index(index) => spelling.item(*index),
+        });
+        written(value, spelling)
     }
 
     /// Its labels, as text.

@@ -1,6 +1,6 @@
 //! Where in an object is the field that a spec means?
 
-use muster_yaml::Keys;
+use muster_yaml::Reading;
 use serde_json::{Map, Value};
 
 use super::{
@@ -135,7 +135,7 @@ pub(crate) fn set_scalar(place: &mut Value, new: Value) -> Result<(), String> {
 
 /// Refuses keys that Kustomize adds without quotes, and then cannot read again: `123`, `true`.
 pub(crate) fn check_key(key: &str) -> Result<(), String> {
-    match muster_yaml::plain(key, Keys::AsKustomize) {
+    match muster_yaml::plain(key, Reading::AsKustomize) {
         Ok(muster_yaml::Value::String(text)) if text == key => Ok(()),
         _ => {
             Err(format!("the key '{key}' is not a string to YAML, which Kustomize cannot handle; rename it"))

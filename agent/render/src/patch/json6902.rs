@@ -4,7 +4,7 @@
 //! there adds it, `copy` of one gives null, indexes may be negative and count from the end, and a
 //! pointer's text before its first slash does not count.
 
-use muster_yaml::{Keys, Limits, Node, Part, Syntax};
+use muster_yaml::{Limits, Node, Part, Reading, Syntax};
 use serde_json::Value;
 
 use super::PatchError;
@@ -83,7 +83,7 @@ impl Operations {
 /// break that is not written.
 fn first_document(text: &str, limits: &Limits) -> Result<Value, PatchError> {
     let part = Part { text: text.into(), line: 1, syntax: Syntax::Yaml };
-    match part.read(Keys::AsKubectl, limits) {
+    match part.read(Reading::AsKubectl, limits) {
         Ok(node) => Ok(node.map(Node::into_json).unwrap_or_default()),
         Err(error) => Err(PatchError::new(format!("the patch cannot be read: {error}"))),
     }

@@ -1,4 +1,4 @@
-use muster_yaml::{Keys, Limits};
+use muster_yaml::{Limits, Reading};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::*;
 fn yaml(text: &str) -> Value {
     let limits = Limits::default();
     let part = muster_yaml::parts(text.as_bytes(), &limits).remove(0).expect("YAML");
-    part.read(Keys::AsKubectl, &limits).expect("YAML").expect("not empty").into_json()
+    part.read(Reading::AsKubectl, &limits).expect("YAML").expect("not empty").into_json()
 }
 
 /// Merges into an object of a built-in kind, all scalars written plainly.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::Keys;
+use muster_yaml::Reading;
 use serde_json::Value;
 
 /// How scalars were written, where that decides what a patch makes of them; everything that is
@@ -35,14 +35,16 @@ pub(crate) enum Spelling {
 }
 
 impl Spelling {
-    fn key(&self, key: &str) -> &Spelling {
+    /// How the value of a key was written.
+    pub(crate) fn key(&self, key: &str) -> &Spelling {
         match self {
             Spelling::Mapping(keys) => keys.get(key).unwrap_or(&Spelling::Plain),
             _ => &Spelling::Plain,
         }
     }
 
-    fn item(&self, position: usize) -> &Spelling {
+    /// How an item of a list was written.
+    pub(crate) fn item(&self, position: usize) -> &Spelling {
         match self {
             Spelling::List(items) => items.get(position).unwrap_or(&Spelling::Plain),
             _ => &Spelling::Plain,
@@ -121,8 +123,8 @@ impl Spelling {
 
 /// Whether a string is not a plain scalar of this text.
 fn needs_quotes(text: &str) -> bool {
-    let means_text = |keys| {
-        muster_yaml::plain(text, keys)
+    let means_text = |reading| {
+        muster_yaml::plain(text, reading)
             .is_ok_and(|value| matches!(value, muster_yaml::Value::String(found) if found == text))
     };
     let Some(first) = text.chars().next() else { return true };
@@ -141,8 +143,8 @@ fn needs_quotes(text: &str) -> bool {
         || text.contains(" #")
         || text.chars().any(char::is_control)
         || is_base_60(text)
-        || !means_text(Keys::AsKubectl)
-        || !means_text(Keys::AsKustomize)
+        || !means_text(Reading::AsKubectl)
+        || !means_text(Reading::AsKustomize)
 }
 
 /// `1:30` and the like, which YAML 1.1 takes for a number and Kustomize prints in quotes.

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use muster_yaml::Keys;
+use muster_yaml::Reading;
 use serde_json::{Map, Value};
 
 use crate::{Limits, Object, RenderError, kustomize::Tree, patch::Spelling};
@@ -160,7 +160,7 @@ impl Work<'_> {
         let mut parts = muster_yaml::parts(document.as_bytes(), &self.limits.yaml).into_iter();
         let (Some(Ok(part)), None) = (parts.next(), parts.next()) else { return Err(odd.to_owned()) };
         let node = part
-            .read(Keys::AsKubectl, &self.limits.yaml)
+            .read(Reading::AsKubectl, &self.limits.yaml)
             .map_err(|error| format!("{odd}: {}", error.message))?;
         match node.map(muster_yaml::Node::into_json) {
             Some(Value::Array(mut items)) if in_list && items.len() == 1 => Ok(items.swap_remove(0)),

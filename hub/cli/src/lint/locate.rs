@@ -6,7 +6,7 @@
 use std::fmt;
 
 use muster_render::Object;
-use muster_yaml::{Keys, Limits, Mark, Node, Value};
+use muster_yaml::{Limits, Mark, Node, Reading, Value};
 
 use super::finding::At;
 use crate::source::Files;
@@ -54,7 +54,7 @@ fn mark(bytes: &[u8], of: &Object, path: &FieldPath) -> Option<Mark> {
     let limits = Limits::default();
     let parts = muster_yaml::parts(bytes, &limits);
     let part = parts.into_iter().filter_map(Result::ok).take_while(|part| part.line <= of.line).last()?;
-    let root = part.read(Keys::AsKubectl, &limits).ok()??;
+    let root = part.read(Reading::AsKubectl, &limits).ok()??;
     let root = begins_at(&root, of.line)?;
     // Another object may begin at the line by now: a list's item, or what a generator put there.
     if root.get("kind")?.as_str()? != of.kind() {

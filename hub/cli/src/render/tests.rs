@@ -168,7 +168,7 @@ fn a_comment_cannot_end_and_a_terminal_obeys_nothing() {
     let limits = muster_yaml::Limits::default();
     let read: Vec<_> = muster_yaml::parts(text.as_bytes(), &limits)
         .into_iter()
-        .filter_map(|part| part.unwrap().read(muster_yaml::Keys::AsKubectl, &limits).unwrap())
+        .filter_map(|part| part.unwrap().read(muster_yaml::Reading::AsKubectl, &limits).unwrap())
         .map(muster_yaml::Node::into_json)
         .collect();
     assert_eq!(read, [odd.value]);

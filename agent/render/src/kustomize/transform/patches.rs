@@ -1,6 +1,6 @@
 //! Which objects does a patch apply to, and what must it leave as it is?
 
-use muster_yaml::Keys;
+use muster_yaml::Reading;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -162,7 +162,7 @@ fn refresh(value: &Value, spelling: &mut Spelling) {
             Spelling::Plain | Spelling::Quoted | Spelling::Folded | Spelling::Empty | Spelling::EmptyInFlow,
         ) => {}
         (value, Spelling::Text(text)) => {
-            let same = muster_yaml::plain(text, Keys::AsKustomize).is_ok_and(|plain| {
+            let same = muster_yaml::plain(text, Reading::AsKustomize).is_ok_and(|plain| {
                 let node = muster_yaml::Node {
                     at: muster_yaml::Mark::START,
                     value: plain,

@@ -8,9 +8,9 @@ use crate::{
     kustomize::{
         identity::{DEFAULT_NAMESPACE, Gvk, Id},
         kustomization::{FieldOptions, ObjectSelector, Replacement, Source, Target, TargetSelector},
-        lookup::{dotted, value},
+        lookup::{dotted, find, value},
         resmap::ResMap,
-        resource::{Resource, plain, text_of},
+        resource::{Resource, plain},
     },
     patch::{Candidate, Selector, SelectorFields},
 };
@@ -54,7 +54,14 @@ fn shown(selector: &ObjectSelector) -> String {
     format!("{}/{}.{}", selector.gvk, or(&selector.name, "[noName]"), or(&selector.namespace, "[noNs]"))
 }
 
-fn copied(map: &ResMap, source: &Source) -> Result<Value, String> {
+/// What is copied.
+struct Copied {
+    value: Value,
+    /// A scalar's text as it was written: Kustomize copies `.80` and not a number. Nothing for the rest.
+    text: String,
+}
+
+fn copied(map: &ResMap, source: &Source) -> Result<Copied, String> {
     let mut found =
         map.list.iter().filter(|resource| ids(resource).iter().any(|id| is_selected(id, &source.object)));
     let resource = match (found.next(), found.next()) {
@@ -63,7 +70,7 @@ fn copied(map: &ResMap, source: &Source) -> Result<Value, String> {
         (None, _) => return Err(format!("nothing selected by {}", shown(&source.object))),
     };
     let path = if source.field_path.is_empty() { DEFAULT_FIELD } else { &source.field_path };
-    let found = value(&resource.value, &dotted(path))
+    let found = find(&resource.value, &dotted(path))
         .map_err(|error| format!("error looking up replacement source: {error}"))?;
     let is_empty = |value: &Value| match value {
         Value::Null => true,
@@ -71,31 +78,32 @@ fn copied(map: &ResMap, source: &Source) -> Result<Value, String> {
         Value::Array(items) => items.is_empty(),
         _ => false,
     };
-    let Some(found) = found.filter(|value| !is_empty(value)) else {
+    let Some((found, way)) = found.filter(|(value, _)| !is_empty(value)) else {
         let object = shown(&source.object);
         return Err(format!("fieldPath `{path}` is missing for replacement source {object}"));
     };
     let FieldOptions { delimiter, index, .. } = &source.options;
     if delimiter.is_empty() {
         if !found.is_object() && !found.is_array() {
-            return Ok(found.clone());
+            return Ok(Copied { value: found.clone(), text: resource.written(found, &way) });
         }
         let mut object = resource.value.clone();
         resource.spelling.settle(&mut object);
-        return value(&object, &dotted(path)).map(|found| found.cloned().unwrap_or_default());
+        let value = value(&object, &dotted(path))?.cloned().unwrap_or_default();
+        return Ok(Copied { value, text: String::new() });
     }
     if found.is_object() || found.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     }
-    let text = text_of(found);
+    let text = resource.written(found, &way);
     let part = usize::try_from(*index).ok().and_then(|index| text.split(delimiter.as_str()).nth(index));
     match part {
-        Some(part) => converted(found, part),
+        Some(part) => Ok(Copied { value: converted(found, part)?, text: part.to_owned() }),
         None => Err(format!("options.index {index} is out of bounds for the value of {path}")),
     }
 }
 
-fn paste(map: &mut ResMap, target: &Target, copied: &Value) -> Result<(), String> {
+fn paste(map: &mut ResMap, target: &Target, copied: &Copied) -> Result<(), String> {
     let Some(select) = &target.select else {
         return Err("target must specify resources to select".to_owned());
     };
@@ -141,11 +149,11 @@ fn meta_matches(selector: &Selector, resource: &Resource) -> bool {
     selector.matches(&Candidate { group, version, kind, names, namespaces, labels, annotations })
 }
 
-fn paste_into(resource: &mut Resource, target: &Target, copied: &Value) -> Result<(), String> {
+fn paste_into(resource: &mut Resource, target: &Target, copied: &Copied) -> Result<(), String> {
     let default = [DEFAULT_FIELD.to_owned()];
     let paths = if target.field_paths.is_empty() { &default[..] } else { &target.field_paths };
     for path in paths {
-        let make = target.options.create.then_some(copied);
+        let make = target.options.create.then_some(&copied.value);
         let verb = if make.is_some() { "find or create" } else { "find" };
         let missing = || format!("unable to {verb} field \"{path}\" in replacement target");
         let found = places::find(&mut resource.value, &dotted(path), make)
@@ -156,8 +164,19 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Value) -> Resul
         for place in found {
             let way = place.way();
             let is_untyped = place.is_new || resource.shared.is_untyped(&way);
+            let Some(old) = place.reach(&mut resource.value).cloned() else { continue };
+            let text = resource.written(&old, &way);
+            let text = joined(&old, &text, &target.options, copied)?;
+            let new = if old.is_object() || old.is_array() {
+                copied.value.clone()
+            } else if is_untyped {
+                plain(&text)?
+            } else {
+                converted(&old, &text)?
+            };
+            resource.note_written(&way, &new, &text);
             if let Some(value) = place.reach(&mut resource.value) {
-                set(value, &target.options, copied, is_untyped)?;
+                *value = new;
             }
             if place.is_new {
                 resource.shared.note_untyped(way);
@@ -167,30 +186,21 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Value) -> Resul
     Ok(())
 }
 
-fn set(place: &mut Value, options: &FieldOptions, copied: &Value, is_new: bool) -> Result<(), String> {
-    let is_scalar = !place.is_object() && !place.is_array();
-    let mut text = text_of(copied);
-    if !options.delimiter.is_empty() {
-        if !is_scalar {
-            return Err("delimiter option can only be used with scalar nodes".to_owned());
-        }
-        let old = text_of(place);
-        let mut parts: Vec<&str> = old.split(options.delimiter.as_str()).collect();
-        match usize::try_from(options.index) {
-            Err(_) => parts.insert(0, &text),
-            Ok(index) if index >= parts.len() => parts.push(&text),
-            Ok(index) => parts[index] = &text,
-        }
-        text = parts.join(&options.delimiter);
+/// The text that takes an old one's place: what is copied, or the old text with one part of it replaced.
+fn joined(old: &Value, text: &str, options: &FieldOptions, copied: &Copied) -> Result<String, String> {
+    if options.delimiter.is_empty() {
+        return Ok(copied.text.clone());
     }
-    *place = if !is_scalar {
-        copied.clone()
-    } else if is_new {
-        plain(&text)?
-    } else {
-        converted(place, &text)?
-    };
-    Ok(())
+    if old.is_object() || old.is_array() {
+        return Err("delimiter option can only be used with scalar nodes".to_owned());
+    }
+    let mut parts: Vec<&str> = text.split(options.delimiter.as_str()).collect();
+    match usize::try_from(options.index) {
+        Err(_) => parts.insert(0, &copied.text),
+        Ok(index) if index >= parts.len() => parts.push(&copied.text),
+        Ok(index) => parts[index] = &copied.text,
+    }
+    Ok(parts.join(&options.delimiter))
 }
 
 /// The text as a value of the type that is there: Kustomize puts texts in place of texts.

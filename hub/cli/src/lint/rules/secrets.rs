@@ -3,7 +3,7 @@
 //! Files are looked at as they are, whether or not an app uses them. A SealedSecret or an ExternalSecret is
 //! another kind; a Secret encrypted with SOPS says so under `sops`, and its values begin with `ENC[`.
 
-use muster_yaml::{Keys, Limits, Mark, Node, Value};
+use muster_yaml::{Limits, Mark, Node, Reading, Value};
 
 use crate::definitions::contains;
 use crate::lint::finding::{At, Mistake};
@@ -32,7 +32,7 @@ pub(in crate::lint) fn check(files: &Files) -> Vec<Mistake> {
         }
         let limits = Limits::default();
         for part in muster_yaml::parts(bytes, &limits).into_iter().filter_map(Result::ok) {
-            let Ok(Some(root)) = part.read(Keys::AsKubectl, &limits) else { continue };
+            let Ok(Some(root)) = part.read(Reading::AsKubectl, &limits) else { continue };
             let mut add = |mark: Mark, message: String| {
                 let at = At { file: file.clone(), line: mark.line, column: mark.column };
                 mistakes.push(Mistake { at, rule: Rule::PlainSecret, message });
