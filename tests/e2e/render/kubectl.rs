@@ -32,11 +32,8 @@ pub(super) fn reference() -> Option<PathBuf> {
 
 /// Has the entries of many repositories built, in one process.
 pub(super) fn kustomize_all(reference: &Path, places: &[(PathBuf, &str)]) -> Vec<Outcome> {
-    let mut program = Command::new(reference)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("MUSTER_KUSTOMIZE names a program");
+    let mut program =
+        Command::new(reference).stdin(Stdio::piped()).spawn().expect("MUSTER_KUSTOMIZE names a program");
     let mut lines = program.stdin.take().expect("it has a standard input");
     for (root, entry) in places {
         writeln!(lines, "{}", root.join(entry).display()).expect("the program reads what it is given");

@@ -22,47 +22,43 @@ fn write(directory: &Path, files: &outcome::Files) {
     }
 }
 
-/// What Kustomize makes of each, and whom we ask depends on how many there are.
-fn theirs(places: &[(PathBuf, &'static str)]) -> Option<Vec<outcome::Outcome>> {
-    if let Some(reference) = kubectl::reference() {
-        return Some(kubectl::kustomize_all(&reference, places));
-    }
-    let program = kubectl::program()?;
-    Some(kubectl::side_by_side(places, |(place, entry)| kubectl::kustomize(&program, place, entry)))
-}
-
 #[test]
 fn random_repositories_are_rendered_as_kubectl_does() {
+    let reference = kubectl::reference();
+    let Some(program) = reference.clone().or_else(kubectl::program) else { return };
     let first = number("MUSTER_RENDER_SEED", 1);
     let seeds: Vec<u64> = (first..first + number("MUSTER_RENDER_RANDOM", 200)).collect();
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("random-{}", std::process::id()));
-    let place = |seed: &u64| directory.join(seed.to_string());
-    let places: Vec<_> = seeds
-        .iter()
-        .map(|seed| {
-            let files = generate::repository(*seed);
-            write(&place(seed), &files);
-            (place(seed), outcome::entry(&files))
-        })
-        .collect();
-    let Some(theirs) = theirs(&places) else { return };
-    let differences =
-        kubectl::side_by_side(&seeds.iter().zip(&theirs).collect::<Vec<_>>(), |(seed, theirs)| {
-            let files = generate::repository(**seed);
-            let ours = outcome::ours(&files, outcome::entry(&files));
-            let difference = outcome::difference(&ours, theirs, "");
-            if difference.is_none() {
-                fs::remove_dir_all(place(seed)).expect("the folder can be removed");
-            }
-            difference.map(|difference| format!("seed {seed}: {difference}"))
-        });
+    let repositories: Vec<_> = seeds.iter().map(|seed| generate::repository(*seed)).collect();
+    let mut places = Vec::new();
+    for (seed, files) in seeds.iter().zip(&repositories) {
+        let place = directory.join(seed.to_string());
+        write(&place, files);
+        places.push((place, outcome::entry(files)));
+    }
+    let theirs = match reference {
+        Some(_) => kubectl::kustomize_all(&program, &places),
+        None => kubectl::side_by_side(&places, |(place, entry)| kubectl::kustomize(&program, place, entry)),
+    };
+    let asked: Vec<_> = repositories.iter().zip(&places).zip(&theirs).collect();
+    let differences = kubectl::side_by_side(&asked, |((files, (place, entry)), theirs)| {
+        let difference = outcome::difference(&outcome::ours(files, entry), theirs, "");
+        if difference.is_none() {
+            fs::remove_dir_all(place).expect("the folder can be removed");
+        }
+        difference
+    });
     let rendered = theirs.iter().filter(|theirs| matches!(theirs, outcome::Outcome::Objects(_))).count();
     assert!(
         rendered * 3 > theirs.len(),
         "only {rendered} of {} repositories could be rendered",
         theirs.len()
     );
-    let wrong: Vec<_> = differences.into_iter().flatten().collect();
+    let wrong: Vec<_> = seeds
+        .iter()
+        .zip(differences)
+        .filter_map(|(seed, difference)| Some(format!("seed {seed}: {}", difference?)))
+        .collect();
     let place = directory.display();
     assert!(wrong.is_empty(), "{} of {} (see {place}):\n{}", wrong.len(), seeds.len(), wrong.join("\n"));
     let _ = fs::remove_dir(&directory);

@@ -1,6 +1,6 @@
 // Builds kustomizations as `kubectl kustomize` does, many in one process: kubectl takes most of its
 // time to start. Each line of standard input is a directory to build; the answer to it is written into
-// the file `built.yaml` or `refused.txt` of the directory's parent, and its name to standard output.
+// the file `built.yaml` or `refused.txt` of the directory's parent.
 package main
 
 import (
@@ -64,6 +64,9 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println(lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }

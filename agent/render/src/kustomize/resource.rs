@@ -132,13 +132,26 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
 }
 
 /// The text of a scalar as it was written, unless another value was put there since.
-fn written(value: &Value, spelling: &Spelling) -> String {
+pub(crate) fn written(value: &Value, spelling: &Spelling) -> String {
     match (value, spelling) {
         (Value::Null, Spelling::Empty | Spelling::EmptyInFlow) => String::new(),
-        (value, Spelling::Text(text)) if plain(text).is_ok_and(|plain| plain == *value) => text.clone(),
+        (value, Spelling::Text(text)) if stands_for(text, value) => text.clone(),
         (Value::Null, _) => "null".to_owned(),
         _ => text_of(value),
     }
+}
+
+/// Whether a text without quotes is this value.
+pub(crate) fn stands_for(text: &str, value: &Value) -> bool {
+    plain(text).is_ok_and(|plain| plain == *value)
+}
+
+/// How the value at the end of the way was written.
+pub(crate) fn spelling_at<'s>(spelling: &'s Spelling, way: &Place) -> &'s Spelling {
+    way.0.iter().fold(spelling, |spelling, step| match step {
+        Step::Key(key) => spelling.key(key),
+        Step::Index(index) => spelling.item(*index),
+    })
 }
 
 /// Notes how the scalar at the end of the way is written.
@@ -167,6 +180,14 @@ fn note(spelling: &mut Spelling, way: &[Step], new: Spelling) {
     }
 }
 
+/// Notes that a scalar which is no string is written as this text.
+pub(crate) fn note_written(spelling: &mut Spelling, way: &Place, value: &Value, text: &str) {
+    let is_scalar = matches!(value, Value::Bool(_) | Value::Number(_));
+    if is_scalar && text_of(value) != text {
+        note(spelling, &way.0, Spelling::Text(text.to_owned()));
+    }
+}
+
 impl Resource {
     pub(crate) fn new(value: Value, spelling: Spelling, file: &str, line: usize) -> Resource {
         Resource {
@@ -191,14 +212,6 @@ impl Resource {
     pub(crate) fn bytes(&self) -> usize {
         const SELF_BYTES: usize = 512;
         SELF_BYTES + self.file.len() + weight(&self.value)
-    }
-
-    /// Notes that a scalar which is no string is written as this text.
-    pub(crate) fn note_written(&mut self, way: &Place, value: &Value, text: &str) {
-        let is_scalar = matches!(value, Value::Bool(_) | Value::Number(_));
-        if is_scalar && text_of(value) != text {
-            note(&mut self.spelling, &way.0, Spelling::Text(text.to_owned()));
-        }
     }
 
     fn meta(&self, field: &str) -> String {
@@ -327,15 +340,6 @@ impl Resource {
         let Some(Value::Object(fields)) = fields else { return BTreeMap::new() };
         let spelling = self.spelling.key("metadata").key(field);
         fields.iter().map(|(key, value)| (key.clone(), written(value, spelling.key(key)))).collect()
-    }
-
-    /// The text of a scalar of its own as it was written.
-    pub(crate) fn written(&self, value: &Value, way: &Place) -> String {
-        let spelling = way.0.iter().fold(&self.spelling, |spelling, step| match step {
-            Step::Key(key) => spelling.key(key),
-            Step::Index(index) => spelling.item(*index),
-        });
-        written(value, spelling)
     }
 
     /// Its labels, as text.

@@ -1,11 +1,16 @@
 //! Which objects does a patch apply to, and what must it leave as it is?
 
-use muster_yaml::Reading;
 use serde_json::{Map, Value};
 
 use crate::{
     Limits,
-    kustomize::{identity::Kinds, kustomization::Patch, manifests, resmap::ResMap, resource::Resource},
+    kustomize::{
+        identity::Kinds,
+        kustomization::Patch,
+        manifests,
+        resmap::ResMap,
+        resource::{Resource, stands_for},
+    },
     patch::{self, Merged, Operations, Selector, Spelling},
 };
 
@@ -162,15 +167,7 @@ fn refresh(value: &Value, spelling: &mut Spelling) {
             Spelling::Plain | Spelling::Quoted | Spelling::Folded | Spelling::Empty | Spelling::EmptyInFlow,
         ) => {}
         (value, Spelling::Text(text)) => {
-            let same = muster_yaml::plain(text, Reading::AsKustomize).is_ok_and(|plain| {
-                let node = muster_yaml::Node {
-                    at: muster_yaml::Mark::START,
-                    value: plain,
-                    written: muster_yaml::Written::Plain,
-                };
-                node.into_json() == *value
-            });
-            if !same {
+            if !stands_for(text, value) {
                 *spelling = Spelling::Plain;
             }
         }

@@ -10,9 +10,9 @@ use crate::{
         kustomization::{FieldOptions, ObjectSelector, Replacement, Source, Target, TargetSelector},
         lookup::{dotted, find, value},
         resmap::ResMap,
-        resource::{Resource, plain},
+        resource::{Resource, note_written, plain, spelling_at, written},
     },
-    patch::{Candidate, Selector, SelectorFields},
+    patch::{Candidate, Selector, SelectorFields, Spelling},
 };
 
 /// The field that is meant where none is named.
@@ -82,20 +82,20 @@ fn copied(map: &ResMap, source: &Source) -> Result<Copied, String> {
         let object = shown(&source.object);
         return Err(format!("fieldPath `{path}` is missing for replacement source {object}"));
     };
+    let text = written(found, spelling_at(&resource.spelling, &way));
     let FieldOptions { delimiter, index, .. } = &source.options;
     if delimiter.is_empty() {
         if !found.is_object() && !found.is_array() {
-            return Ok(Copied { value: found.clone(), text: resource.written(found, &way) });
+            return Ok(Copied { value: found.clone(), text });
         }
         let mut object = resource.value.clone();
         resource.spelling.settle(&mut object);
         let value = value(&object, &dotted(path))?.cloned().unwrap_or_default();
-        return Ok(Copied { value, text: String::new() });
+        return Ok(Copied { value, text });
     }
     if found.is_object() || found.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     }
-    let text = resource.written(found, &way);
     let part = usize::try_from(*index).ok().and_then(|index| text.split(delimiter.as_str()).nth(index));
     match part {
         Some(part) => Ok(Copied { value: converted(found, part)?, text: part.to_owned() }),
@@ -164,20 +164,16 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Copied) -> Resu
         for place in found {
             let way = place.way();
             let is_untyped = place.is_new || resource.shared.is_untyped(&way);
-            let Some(old) = place.reach(&mut resource.value).cloned() else { continue };
-            let text = resource.written(&old, &way);
-            let text = joined(&old, &text, &target.options, copied)?;
-            let new = if old.is_object() || old.is_array() {
+            let Some(value) = place.reach(&mut resource.value) else { continue };
+            let text = pasted(value, spelling_at(&resource.spelling, &way), &target.options, copied)?;
+            *value = if value.is_object() || value.is_array() {
                 copied.value.clone()
             } else if is_untyped {
                 plain(&text)?
             } else {
-                converted(&old, &text)?
+                converted(value, &text)?
             };
-            resource.note_written(&way, &new, &text);
-            if let Some(value) = place.reach(&mut resource.value) {
-                *value = new;
-            }
+            note_written(&mut resource.spelling, &way, value, &text);
             if place.is_new {
                 resource.shared.note_untyped(way);
             }
@@ -186,14 +182,20 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Copied) -> Resu
     Ok(())
 }
 
-/// The text that takes an old one's place: what is copied, or the old text with one part of it replaced.
-fn joined(old: &Value, text: &str, options: &FieldOptions, copied: &Copied) -> Result<String, String> {
+/// The text to put in a place: what is copied, or the text that is there with one part of it replaced.
+fn pasted(
+    old: &Value,
+    spelling: &Spelling,
+    options: &FieldOptions,
+    copied: &Copied,
+) -> Result<String, String> {
     if options.delimiter.is_empty() {
         return Ok(copied.text.clone());
     }
     if old.is_object() || old.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     }
+    let text = written(old, spelling);
     let mut parts: Vec<&str> = text.split(options.delimiter.as_str()).collect();
     match usize::try_from(options.index) {
         Err(_) => parts.insert(0, &copied.text),
