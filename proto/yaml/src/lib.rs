@@ -46,6 +46,7 @@ mod write;
 
 pub use compose::Reading;
 pub use node::{Entry, Mark, Node, Value, Written};
+pub use scalar::ScalarType;
 pub use split::{Part, Syntax, kustomize_parts, parts};
 pub use write::{folded_by_kustomize, to_yaml};
 
@@ -55,6 +56,19 @@ pub use write::{folded_by_kustomize, to_yaml};
 /// Where JSON has no such value: `.inf`, `.nan`.
 pub fn plain(text: &str, reading: Reading) -> Result<Value, Error> {
     compose::plain(text, reading)
+}
+
+/// A float as Kubernetes sees it, an integer if it has no fraction; `None` for infinities and what is
+/// not a number, which JSON lacks.
+#[must_use]
+pub fn from_float(value: f64) -> Option<serde_json::Number> {
+    number::from_f64(value)
+}
+
+/// The type that Kustomize's YAML library gives a plain scalar with this text.
+#[must_use]
+pub fn scalar_type(text: &str) -> ScalarType {
+    scalar::type_of(text)
 }
 
 /// How much one file may ask of the reader. Every limit has an error of its own.

@@ -4,6 +4,8 @@
 //! departures: no base 60, dates stay text, octal also as `0o644`. Only plain scalars and scalars
 //! with a tag of YAML's own are resolved; quoted and block scalars are strings.
 
+use std::fmt;
+
 use base64::{
     Engine as _, alphabet,
     engine::{GeneralPurpose, general_purpose::PAD},
@@ -25,6 +27,56 @@ pub(crate) enum Resolved {
     Text(String),
     /// A date, as Go writes it into JSON.
     Time(String),
+}
+
+/// A type of YAML's core schema, as Kustomize tells them apart: `1.` is a float and `1` is not,
+/// though JSON writes both as 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalarType {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number without a point or an exponent.
+    Int,
+    /// Any other number.
+    Float,
+    /// A date, with or without a time.
+    Timestamp,
+    /// All else.
+    Text,
+}
+
+impl fmt::Display for ScalarType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScalarType::Null => "null",
+            ScalarType::Bool => "bool",
+            ScalarType::Int => "int",
+            ScalarType::Float => "float",
+            ScalarType::Timestamp => "timestamp",
+            ScalarType::Text => "str",
+        })
+    }
+}
+
+impl ScalarType {
+    /// Whether a scalar of this type may have a text that would be of the `other` type by itself.
+    #[must_use]
+    pub fn accepts(self, other: ScalarType) -> bool {
+        self == ScalarType::Text || self == other || (self == ScalarType::Float && other == ScalarType::Int)
+    }
+}
+
+pub(crate) fn type_of(text: &str) -> ScalarType {
+    match as_kustomize(None, true, text.to_owned()) {
+        Ok(Resolved::Null) => ScalarType::Null,
+        Ok(Resolved::Bool(_)) => ScalarType::Bool,
+        Ok(Resolved::Int(_) | Resolved::Uint(_)) => ScalarType::Int,
+        Ok(Resolved::Float(_)) => ScalarType::Float,
+        Ok(Resolved::Time(_)) => ScalarType::Timestamp,
+        Ok(Resolved::Text(_)) | Err(_) => ScalarType::Text,
+    }
 }
 
 /// Base64 as Go reads it: padded, and whatever the unused bits at the end are.

@@ -30,21 +30,40 @@ pub(super) fn reference() -> Option<PathBuf> {
     std::env::var_os("MUSTER_KUSTOMIZE").map(PathBuf::from)
 }
 
-/// Has the entries of many repositories built, in one process.
+/// Has the entries of many repositories built, in one process for as many of them as it survives:
+/// Kustomize ends the process over some faults.
 pub(super) fn kustomize_all(reference: &Path, places: &[(PathBuf, &str)]) -> Vec<Outcome> {
-    let mut program =
-        Command::new(reference).stdin(Stdio::piped()).spawn().expect("MUSTER_KUSTOMIZE names a program");
-    let mut lines = program.stdin.take().expect("it has a standard input");
-    for (root, entry) in places {
-        writeln!(lines, "{}", root.join(entry).display()).expect("the program reads what it is given");
+    let mut left = places;
+    while !left.is_empty() {
+        build_all(reference, left);
+        let is_answered = |root: &Path| root.join("built.yaml").exists() || root.join("refused.txt").exists();
+        let Some(fatal) = left.iter().position(|(root, _)| !is_answered(root)) else { break };
+        assert!(fatal > 0 || left.len() < places.len(), "{} answers nothing", reference.display());
+        fs::write(left[fatal].0.join("refused.txt"), "the program ended\n").expect("a file can be written");
+        left = &left[fatal + 1..];
     }
-    drop(lines);
-    assert!(program.wait().expect("the program ends").success(), "{} fails", reference.display());
     let outcome = |(root, _): &(PathBuf, &str)| match fs::read(root.join("built.yaml")) {
         Ok(text) => Outcome::Objects(printed(&text)),
         Err(_) => Outcome::Refused(fs::read_to_string(root.join("refused.txt")).expect("it was refused")),
     };
     places.iter().map(outcome).collect()
+}
+
+/// Runs the program until all is built or it ends.
+fn build_all(reference: &Path, places: &[(PathBuf, &str)]) {
+    let mut program = Command::new(reference)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("MUSTER_KUSTOMIZE names a program");
+    let mut lines = program.stdin.take().expect("it has a standard input");
+    for (root, entry) in places {
+        if writeln!(lines, "{}", root.join(entry).display()).is_err() {
+            break;
+        }
+    }
+    drop(lines);
+    program.wait().expect("the program ends");
 }
 
 /// Builds a directory. A refusal is without the time and without the directory's own path.

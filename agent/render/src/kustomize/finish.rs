@@ -91,7 +91,10 @@ fn object(mut resource: Resource, metadata: &[String]) -> Result<Object, RenderE
     if resource.value.get("metadata").is_some_and(Value::is_object) {
         resource.set_texts("annotations", annotations);
     }
-    let Resource { mut value, spelling, file, line, .. } = resource;
+    let Resource { mut value, spelling, shared, file, line, .. } = resource;
+    if let Err(message) = shared.check_types(&value) {
+        return Err(RenderError { file, line, column: 0, message });
+    }
     spelling.settle(&mut value);
     let object = Object { value, file, line };
     if object.api_version().is_empty() || object.kind().is_empty() || object.name().is_empty() {

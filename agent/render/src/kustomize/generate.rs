@@ -81,11 +81,18 @@ pub(crate) fn generate(
     if options.immutable {
         object["immutable"] = Value::Bool(true);
     }
-    let mut resource = Resource::new(object, Spelling::Plain, file, line);
+    let spelling = if kind == "ConfigMap" { spelling_of_data(&object) } else { Spelling::Plain };
+    let mut resource = Resource::new(object, spelling, file, line);
     resource.behavior = generator.behavior;
     resource.generated = true;
     resource.needs_hash = !options.disable_name_suffix_hash;
     Ok(resource)
+}
+
+/// How the texts of a generated ConfigMap are written.
+pub(crate) fn spelling_of_data(object: &Value) -> Spelling {
+    let data = object.get("data").and_then(Value::as_object).into_iter().flatten();
+    Spelling::mapping([("data".to_owned(), Spelling::generated(data))])
 }
 
 fn base64_lines(bytes: &[u8]) -> Value {

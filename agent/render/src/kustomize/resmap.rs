@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::{
+    generate::spelling_of_data,
     identity::{Id, Kinds},
-    resource::{Behavior, Resource},
+    resource::{Behavior, Resource, written},
 };
 use crate::patch::{Candidate, Selector};
 
@@ -138,15 +141,21 @@ fn add_data(new: &mut Resource, old: &Resource) {
     let Some(fields) = new.value.as_object_mut() else { return };
     for field in ["data", "binaryData"] {
         let mut data = serde_json::Map::new();
-        for source in [old.value.get(field), fields.get(field)] {
-            for (key, value) in source.and_then(serde_json::Value::as_object).into_iter().flatten() {
-                data.insert(key.clone(), serde_json::Value::String(super::resource::text_of(value)));
+        for (source, spelling) in [(old.value.get(field), &old.spelling), (fields.get(field), &new.spelling)]
+        {
+            for (key, value) in source.and_then(Value::as_object).into_iter().flatten() {
+                let spelling = spelling.key(field).key(key);
+                let text = if value.is_null() { String::new() } else { written(value, spelling) };
+                data.insert(key.clone(), Value::String(text));
             }
         }
         if data.is_empty() {
             fields.remove(field);
         } else {
-            fields.insert(field.to_owned(), serde_json::Value::Object(data));
+            fields.insert(field.to_owned(), Value::Object(data));
         }
+    }
+    if new.kind() == "ConfigMap" {
+        new.spelling = spelling_of_data(&new.value);
     }
 }

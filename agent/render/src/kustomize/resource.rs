@@ -182,10 +182,14 @@ fn note(spelling: &mut Spelling, way: &[Step], new: Spelling) {
 
 /// Notes that a scalar which is no string is written as this text.
 pub(crate) fn note_written(spelling: &mut Spelling, way: &Place, value: &Value, text: &str) {
-    let is_scalar = matches!(value, Value::Bool(_) | Value::Number(_));
-    if is_scalar && text_of(value) != text {
-        note(spelling, &way.0, Spelling::Text(text.to_owned()));
-    }
+    let new = match value {
+        Value::Null if text.is_empty() => Spelling::Empty,
+        Value::Null if text == "null" => return,
+        Value::Bool(_) | Value::Number(_) if text_of(value) == text => return,
+        Value::Null | Value::Bool(_) | Value::Number(_) => Spelling::Text(text.to_owned()),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => return,
+    };
+    note(spelling, &way.0, new);
 }
 
 impl Resource {

@@ -5,7 +5,13 @@
 //! another value or a patch of the metadata alone, changes all of them; places that had the label
 //! before are not among them. `kubectl kustomize` prints what comes of it, so it is done here too.
 
+use std::fmt;
+
+use muster_yaml::ScalarType;
 use serde_json::Value;
+
+use super::resource::{spelling_at, written};
+use crate::patch::Spelling;
 
 /// A step on the way to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub(crate) enum Step {
 }
 
 /// The way from the top of an object to a field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Place(pub(crate) Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +39,17 @@ pub(crate) struct Shared {
     /// Fields that a replacement made: their value is what their text stands for, until a var or a
     /// JSON patch settles it.
     untyped: Vec<Place>,
+    /// Fields that a replacement gave a text that does not fit their type.
+    mistyped: Vec<Mistyped>,
+}
+
+/// A field with a text that its type does not allow. Kustomize minds only when it reads what it has
+/// printed, so a later step may still put it right.
+#[derive(Debug, Clone, PartialEq)]
+struct Mistyped {
+    place: Place,
+    wanted: ScalarType,
+    text: Value,
 }
 
 impl Shared {
@@ -47,6 +64,32 @@ impl Shared {
     pub(crate) fn forget(&mut self) {
         self.groups.clear();
         self.untyped.clear();
+        self.mistyped.clear();
+    }
+
+    /// Notes that a field of the `wanted` type has this text.
+    pub(crate) fn note_mistyped(&mut self, place: Place, wanted: ScalarType, text: &str) {
+        self.mistyped.retain(|known| known.place != place);
+        self.mistyped.push(Mistyped { place, wanted, text: text.into() });
+    }
+
+    /// The type that a field has though its text is of another.
+    pub(crate) fn wanted_type(&self, place: &Place, value: &Value) -> Option<ScalarType> {
+        let is_it = |known: &&Mistyped| known.place == *place && known.text == *value;
+        self.mistyped.iter().find(is_it).map(|known| known.wanted)
+    }
+
+    /// Fails if a text does not fit the type of its field.
+    pub(crate) fn check_types(&self, object: &Value) -> Result<(), String> {
+        let is_wrong = |known: &&Mistyped| known.place.find(object) == Some(&known.text);
+        match self.mistyped.iter().find(is_wrong) {
+            None => Ok(()),
+            Some(known) => Err(format!(
+                "a replacement put a value into {} that is no {}, which the value it replaces is; put that one in \
+                 quotes, so that it is a text",
+                known.place, known.wanted
+            )),
+        }
     }
 
     /// Notes that a field was made without a type.
@@ -61,18 +104,18 @@ impl Shared {
         self.untyped.contains(place)
     }
 
-    /// Makes texts of the fields without a type at a path or right below it.
-    pub(crate) fn make_texts(&self, object: &mut Value, path: &[String]) {
+    /// Makes texts, as they were written, of the fields without a type at a path or right below it.
+    pub(crate) fn make_texts(&self, object: &mut Value, spelling: &Spelling, path: &[String]) {
         let keys = || path.iter().map(|key| key.strip_suffix("[]").unwrap_or(key));
         for place in &self.untyped {
             let way: Vec<&str> = place.0.iter().filter_map(Step::key).collect();
             let below = way.len().checked_sub(path.len()).is_some_and(|below| below <= 1);
             if below
                 && keys().eq(way.iter().take(path.len()).copied())
-                && let Some(value) = place.find(object)
-                && (value.is_number() || value.is_boolean())
+                && let Some(value) = place.find_mut(object)
+                && (value.is_number() || value.is_boolean() || value.is_null())
             {
-                *value = Value::String(value.to_string());
+                *value = Value::String(written(value, spelling_at(spelling, place)));
             }
         }
     }
@@ -92,7 +135,7 @@ impl Shared {
             });
             if let Some(changed) = changed {
                 for place in &group.places {
-                    if let Some(found) = place.find(object) {
+                    if let Some(found) = place.find_mut(object) {
                         found.clone_from(&changed);
                     }
                 }
@@ -113,11 +156,33 @@ impl Step {
 }
 
 impl Place {
-    fn find<'v>(&self, object: &'v mut Value) -> Option<&'v mut Value> {
+    /// The value there.
+    pub(crate) fn find<'v>(&self, object: &'v Value) -> Option<&'v Value> {
+        self.0.iter().try_fold(object, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Index(index) => value.get(index),
+        })
+    }
+
+    /// The value there, to be changed.
+    pub(crate) fn find_mut<'v>(&self, object: &'v mut Value) -> Option<&'v mut Value> {
         self.0.iter().try_fold(object, |value, step| match step {
             Step::Key(key) => value.get_mut(key),
             Step::Index(index) => value.get_mut(index),
         })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if at == 0 => write!(f, "{key}")?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
     }
 }
 

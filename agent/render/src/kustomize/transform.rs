@@ -23,7 +23,7 @@ use super::{
     specs::FieldSpec,
     visit::{Make, each, set_entry, set_scalar},
 };
-use crate::patch::{Operations, Selector};
+use crate::patch::{Operations, Selector, Spelling};
 
 /// A transformer, ready to run.
 #[derive(Debug, Clone)]
@@ -223,7 +223,10 @@ fn replicas(
                 continue;
             }
             found = true;
-            each(resource, spec, Make::Scalar, &mut |value| set_scalar(value, Value::from(replica.count)))?;
+            let is_quoted = *resource.spelling.at(spec.path.keys()) == Spelling::Quoted;
+            let count =
+                || if is_quoted { replica.count.to_string().into() } else { Value::from(replica.count) };
+            each(resource, spec, Make::Scalar, &mut |value| set_scalar(value, count()))?;
         }
     }
     if found {

@@ -9,7 +9,7 @@ use super::{
     kustomization::Var,
     lookup::{dotted, value},
     resmap::ResMap,
-    resource::text_of,
+    resource::{Resource, text_of},
     specs::FieldSpec,
     visit::{Make, each, kind_of},
 };
@@ -68,8 +68,9 @@ impl Vars {
                 if gvk.is_selected(&spec.gvk) {
                     let keys: Vec<_> =
                         spec.path.keys().iter().map(|key| key.trim_end_matches("[]")).collect();
-                    resource.spelling.forget(&keys);
-                    resource.shared.make_texts(&mut resource.value, spec.path.keys());
+                    let Resource { value, spelling, shared, .. } = resource;
+                    shared.make_texts(value, spelling, spec.path.keys());
+                    spelling.forget(&keys);
                 }
                 each(resource, spec, Make::Nothing, &mut |value| replace(value, &values))?;
             }

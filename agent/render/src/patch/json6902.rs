@@ -81,6 +81,20 @@ impl Operations {
 
 /// The first document of a text, which ends where it ends: a block scalar there has no last line
 /// break that is not written.
+/// Makes of integers what they are once Go has read them from JSON: they go through a float.
+pub(crate) fn as_json_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(read) = number.as_f64().and_then(muster_yaml::from_float) {
+                *number = read;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(as_json_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(as_json_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 fn first_document(text: &str, limits: &Limits) -> Result<Value, PatchError> {
     let part = Part { text: text.into(), line: 1, syntax: Syntax::Yaml };
     match part.read(Reading::AsKubectl, limits) {

@@ -21,7 +21,7 @@ mod select;
 mod tests;
 mod tree;
 
-pub(crate) use json6902::Operations;
+pub(crate) use json6902::{Operations, as_json_numbers};
 pub(crate) use merge::{Merged, merge};
 pub(crate) use schema::{Schema, Scope};
 pub(crate) use select::{Candidate, Selector, SelectorFields};

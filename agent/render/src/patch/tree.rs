@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::Reading;
+use muster_yaml::{Limits, Node, Part, Reading, ScalarType, Syntax};
 use serde_json::Value;
 
 /// How scalars were written, where that decides what a patch makes of them; everything that is
@@ -41,6 +41,11 @@ impl Spelling {
             Spelling::Mapping(keys) => keys.get(key).unwrap_or(&Spelling::Plain),
             _ => &Spelling::Plain,
         }
+    }
+
+    /// How the value below some keys was written.
+    pub(crate) fn at(&self, keys: &[String]) -> &Spelling {
+        keys.iter().fold(self, |spelling, key| spelling.key(key))
     }
 
     /// How an item of a list was written.
@@ -104,6 +109,15 @@ impl Spelling {
         }
     }
 
+    /// How Kustomize writes the texts of a ConfigMap that it generates.
+    pub(crate) fn generated<'t>(texts: impl IntoIterator<Item = (&'t String, &'t Value)>) -> Spelling {
+        let spelling = |text: &Value| match text.as_str() {
+            Some(text) if is_more_in_old_yaml(text) => Spelling::Quoted,
+            _ => Spelling::Plain,
+        };
+        Spelling::mapping(texts.into_iter().map(|(key, text)| (key.clone(), spelling(text))))
+    }
+
     /// A mapping's spelling from those of its keys.
     pub(crate) fn mapping(keys: impl IntoIterator<Item = (String, Spelling)>) -> Spelling {
         let keys: BTreeMap<_, _> =
@@ -143,8 +157,25 @@ fn needs_quotes(text: &str) -> bool {
         || text.contains(" #")
         || text.chars().any(char::is_control)
         || is_base_60(text)
+        || muster_yaml::scalar_type(text) == ScalarType::Timestamp
         || !means_text(Reading::AsKubectl)
         || !means_text(Reading::AsKustomize)
+}
+
+/// Whether this is `yes`, `off` or the like.
+fn is_old_boolean(text: &str) -> bool {
+    matches!(muster_yaml::plain(text, Reading::AsKubectl), Ok(muster_yaml::Value::Bool(_)))
+}
+
+/// Whether YAML 1.1 takes a text for more than a text, so that Kustomize puts it in quotes where it
+/// notices.
+fn is_more_in_old_yaml(text: &str) -> bool {
+    if text.is_empty() || text.contains('\n') {
+        return false;
+    }
+    let part = Part { text: text.into(), line: 1, syntax: Syntax::Yaml };
+    let node = part.read(Reading::AsKubectl, &Limits::default());
+    !matches!(node, Ok(Some(Node { value: muster_yaml::Value::String(_), .. })))
 }
 
 /// `1:30` and the like, which YAML 1.1 takes for a number and Kustomize prints in quotes.
@@ -357,6 +388,7 @@ impl Scalar {
             Style::Folded => return quoted(Spelling::Folded),
         }
         let as_json = match &self.value {
+            Value::String(text) if is_old_boolean(text) => return quoted(Spelling::Quoted),
             Value::String(text) => text.clone(),
             value => value.to_string(),
         };

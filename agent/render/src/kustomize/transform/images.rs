@@ -7,8 +7,9 @@ use crate::kustomize::{
     kustomization::Image,
     resmap::ResMap,
     resource::text_of,
+    shared::{Place, Step},
     specs::FieldSpec,
-    visit::{Make, each, kind_of, set_scalar},
+    visit::{Make, each, kind_of},
 };
 
 /// Lists in which images are, wherever in an object.
@@ -21,52 +22,81 @@ pub(super) fn run(map: &mut ResMap, image: &Image, specs: &[FieldSpec]) -> Resul
         .map_err(|_| format!("images: the name '{}' is no regular expression", image.name))?;
     let update = |value: &mut Value| update(value, image, &pattern);
     for resource in map.list.iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {
-        walk(&mut resource.value, &update)
+        let mut walk = Walk { update: &update, way: Vec::new(), changed: Vec::new() };
+        walk.down(&mut resource.value)
             .map_err(|error| format!("images of {} {}: {error}", resource.kind(), resource.name()))?;
+        // Kustomize puts a scalar without a type there.
+        walk.changed.into_iter().for_each(|place| resource.shared.note_untyped(place));
     }
     for resource in map.list.iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {
         for spec in specs {
-            each(resource, spec, Make::Nothing, &mut { update })?;
+            each(resource, spec, Make::Nothing, &mut |value| update(value).map(|_| ()))?;
         }
     }
     Ok(())
 }
 
-fn walk(value: &mut Value, update: &impl Fn(&mut Value) -> Result<(), String>) -> Result<(), String> {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                walk(value, update)?;
-                if LISTS.contains(&key.as_str())
-                    && let Value::Array(items) = value
-                {
-                    for item in items {
-                        container(item, update)?;
+/// A way through all of an object.
+struct Walk<'u> {
+    update: &'u dyn Fn(&mut Value) -> Result<bool, String>,
+    way: Vec<Step>,
+    /// The images that were changed.
+    changed: Vec<Place>,
+}
+
+impl Walk<'_> {
+    fn down(&mut self, value: &mut Value) -> Result<(), String> {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    self.way.push(Step::Key(key.clone()));
+                    self.down(value)?;
+                    if LISTS.contains(&key.as_str()) {
+                        self.containers(value)?;
                     }
+                    self.way.pop();
                 }
             }
-            Ok(())
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.way.push(Step::Index(index));
+                    self.down(item)?;
+                    self.way.pop();
+                }
+            }
+            _ => {}
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, update)),
-        _ => Ok(()),
+        Ok(())
+    }
+
+    fn containers(&mut self, value: &mut Value) -> Result<(), String> {
+        for (index, item) in value.as_array_mut().into_iter().flatten().enumerate() {
+            match item {
+                Value::Null => {}
+                Value::Object(fields) => {
+                    let Some(image) = fields.get_mut("image") else { continue };
+                    if (self.update)(image)? {
+                        let last = [Step::Index(index), Step::Key("image".to_owned())];
+                        self.changed.push(Place(self.way.iter().cloned().chain(last).collect()));
+                    }
+                }
+                other => {
+                    return Err(format!("wrong node kind: expected MappingNode but got {}", kind_of(other)));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn container(item: &mut Value, update: &impl Fn(&mut Value) -> Result<(), String>) -> Result<(), String> {
-    match item {
-        Value::Null => Ok(()),
-        Value::Object(fields) => fields.get_mut("image").map_or(Ok(()), update),
-        other => Err(format!("wrong node kind: expected MappingNode but got {}", kind_of(other))),
-    }
-}
-
-fn update(value: &mut Value, image: &Image, pattern: &Regex) -> Result<(), String> {
+/// Changes an image, if it is one of those meant. Says whether it is.
+fn update(value: &mut Value, image: &Image, pattern: &Regex) -> Result<bool, String> {
     if value.is_object() || value.is_array() {
         return Err(format!("wrong node kind: expected ScalarNode but got {}", kind_of(value)));
     }
     let old = text_of(value);
     if !pattern.is_match(&old) {
-        return Ok(());
+        return Ok(false);
     }
     let (name, tag, digest) = split(&old);
     let name = if image.new_name.is_empty() { name } else { &image.new_name };
@@ -84,7 +114,8 @@ fn update(value: &mut Value, image: &Image, pattern: &Regex) -> Result<(), Strin
         new.push('@');
         new.push_str(digest);
     }
-    set_scalar(value, Value::String(new))
+    *value = Value::String(new);
+    Ok(true)
 }
 
 /// Name, tag and digest. A colon in the part before the first slash is a port.

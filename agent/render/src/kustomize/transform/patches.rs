@@ -221,8 +221,16 @@ fn apply_operations(resource: &mut Resource, operations: &Operations) -> Result<
         metadata.insert("annotations".to_owned(), Value::Object(Map::new()));
     }
     let name = format!("{} {}", resource.kind(), resource.name());
+    resource.shared.check_types(&resource.value).map_err(|message| format!("{name}: {message}"))?;
     resource.spelling.settle(&mut resource.value);
     operations.apply(&mut resource.value).map_err(|error| format!("{name}: {error}"))?;
+    if let Some(metadata) = resource.metadata_mut()
+        && metadata.get("annotations").is_some_and(|annotations| !annotations.is_object())
+    {
+        // Kustomize puts its accounts there whatever is there.
+        metadata.remove("annotations");
+    }
+    patch::as_json_numbers(&mut resource.value);
     resource.spelling = Spelling::printed(&resource.value);
     resource.shared.forget();
     if operations.replaces_annotations() {

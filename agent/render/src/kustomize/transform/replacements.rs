@@ -2,15 +2,17 @@
 
 mod places;
 
+use muster_yaml::{ScalarType, scalar_type};
 use serde_json::Value;
 
 use crate::{
     kustomize::{
         identity::{DEFAULT_NAMESPACE, Gvk, Id},
         kustomization::{FieldOptions, ObjectSelector, Replacement, Source, Target, TargetSelector},
-        lookup::{dotted, find, value},
+        lookup::{dotted, find},
         resmap::ResMap,
         resource::{Resource, note_written, plain, spelling_at, written},
+        shared::Place,
     },
     patch::{Candidate, Selector, SelectorFields, Spelling},
 };
@@ -23,9 +25,9 @@ pub(super) fn run(map: &mut ResMap, replacements: &[Replacement]) -> Result<(), 
         let (Some(source), Some(targets)) = (&replacement.source, &replacement.targets) else {
             return Err("replacements must specify a source and at least one target".to_owned());
         };
-        let copied = copied(map, source)?;
+        let mut copied = copied(map, source)?;
         for target in targets {
-            paste(map, target, &copied)?;
+            paste(map, target, &mut copied)?;
         }
     }
     Ok(())
@@ -59,13 +61,61 @@ struct Copied {
     value: Value,
     /// A scalar's text as it was written: Kustomize copies `.80` and not a number. Nothing for the rest.
     text: String,
+    /// The type of a scalar, even if its text would be of another.
+    wanted: ScalarType,
+    /// The object and the field it is in, for Kustomize copies the field as it is at that moment, which a
+    /// target in the same object may have changed. Nothing for a part of a text.
+    alias: Option<(usize, Place)>,
+}
+
+impl Copied {
+    fn read(resource: &Resource, place: &Place) -> Option<Copied> {
+        let found = place.find(&resource.value)?;
+        let (text, wanted) = (written_at(resource, place, found), type_at(resource, place, found));
+        let mut value = found.clone();
+        if value.is_object() || value.is_array() {
+            spelling_at(&resource.spelling, place).settle(&mut value);
+        }
+        Some(Copied { value, text, wanted, alias: None })
+    }
+
+    /// Reads again what is in the object at this position in the list.
+    fn refresh(&mut self, at: usize, resource: &Resource) {
+        if let Some((source, place)) = &self.alias
+            && *source == at
+            && let Some(Copied { value, text, wanted, .. }) = Copied::read(resource, place)
+        {
+            let alias = self.alias.take();
+            *self = Copied { value, text, wanted, alias };
+        }
+    }
+}
+
+fn written_at(resource: &Resource, place: &Place, value: &Value) -> String {
+    written(value, spelling_at(&resource.spelling, place))
+}
+
+/// The type of a scalar: its own, or that of the field if a replacement put another in.
+fn type_at(resource: &Resource, place: &Place, value: &Value) -> ScalarType {
+    if let Some(wanted) = resource.shared.wanted_type(place, value) {
+        return wanted;
+    }
+    let spelling = spelling_at(&resource.spelling, place);
+    match value {
+        Value::String(_) if matches!(spelling, Spelling::Quoted | Spelling::Folded) => ScalarType::Text,
+        Value::String(_) => match scalar_type(&written(value, spelling)) {
+            ScalarType::Timestamp => ScalarType::Timestamp,
+            _ => ScalarType::Text,
+        },
+        _ => scalar_type(&written(value, spelling)),
+    }
 }
 
 fn copied(map: &ResMap, source: &Source) -> Result<Copied, String> {
-    let mut found =
-        map.list.iter().filter(|resource| ids(resource).iter().any(|id| is_selected(id, &source.object)));
-    let resource = match (found.next(), found.next()) {
-        (Some(resource), None) => resource,
+    let is_source = |resource: &Resource| ids(resource).iter().any(|id| is_selected(id, &source.object));
+    let mut found = map.list.iter().enumerate().filter(|(_, resource)| is_source(resource));
+    let (at, resource) = match (found.next(), found.next()) {
+        (Some(found), None) => found,
         (Some(_), Some(_)) => return Err(format!("multiple matches for selector {}", shown(&source.object))),
         (None, _) => return Err(format!("nothing selected by {}", shown(&source.object))),
     };
@@ -78,32 +128,30 @@ fn copied(map: &ResMap, source: &Source) -> Result<Copied, String> {
         Value::Array(items) => items.is_empty(),
         _ => false,
     };
-    let Some((found, way)) = found.filter(|(value, _)| !is_empty(value)) else {
+    let missing = || {
         let object = shown(&source.object);
-        return Err(format!("fieldPath `{path}` is missing for replacement source {object}"));
+        format!("fieldPath `{path}` is missing for replacement source {object}")
     };
-    let text = written(found, spelling_at(&resource.spelling, &way));
+    let (_, place) = found.filter(|(value, _)| !is_empty(value)).ok_or_else(missing)?;
+    let whole = Copied::read(resource, &place).ok_or_else(missing)?;
     let FieldOptions { delimiter, index, .. } = &source.options;
     if delimiter.is_empty() {
-        if !found.is_object() && !found.is_array() {
-            return Ok(Copied { value: found.clone(), text });
-        }
-        let mut object = resource.value.clone();
-        resource.spelling.settle(&mut object);
-        let value = value(&object, &dotted(path))?.cloned().unwrap_or_default();
-        return Ok(Copied { value, text });
+        return Ok(Copied { alias: Some((at, place)), ..whole });
     }
-    if found.is_object() || found.is_array() {
+    if whole.value.is_object() || whole.value.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     }
-    let part = usize::try_from(*index).ok().and_then(|index| text.split(delimiter.as_str()).nth(index));
+    let part = usize::try_from(*index).ok().and_then(|index| whole.text.split(delimiter.as_str()).nth(index));
     match part {
-        Some(part) => Ok(Copied { value: converted(found, part)?, text: part.to_owned() }),
+        Some(part) => {
+            let value = typed(whole.wanted, part)?.unwrap_or_else(|| Value::from(part));
+            Ok(Copied { value, text: part.to_owned(), wanted: whole.wanted, alias: None })
+        }
         None => Err(format!("options.index {index} is out of bounds for the value of {path}")),
     }
 }
 
-fn paste(map: &mut ResMap, target: &Target, copied: &Copied) -> Result<(), String> {
+fn paste(map: &mut ResMap, target: &Target, copied: &mut Copied) -> Result<(), String> {
     let Some(select) = &target.select else {
         return Err("target must specify resources to select".to_owned());
     };
@@ -114,7 +162,7 @@ fn paste(map: &mut ResMap, target: &Target, copied: &Copied) -> Result<(), Strin
         .filter(|reject| !reject.labels.is_empty() || !reject.annotations.is_empty())
         .map(meta_selector)
         .collect::<Result<Vec<_>, _>>()?;
-    for resource in &mut map.list {
+    for (at, resource) in map.list.iter_mut().enumerate() {
         let ids = ids(resource);
         if !meta_matches(&accepts, resource) || rejects.iter().any(|reject| meta_matches(reject, resource)) {
             continue;
@@ -125,7 +173,7 @@ fn paste(map: &mut ResMap, target: &Target, copied: &Copied) -> Result<(), Strin
         if is_rejected || !ids.iter().any(|id| is_selected(id, &select.object)) {
             continue;
         }
-        paste_into(resource, target, copied)
+        paste_into(resource, at, target, copied)
             .map_err(|error| format!("{} {}: {error}", resource.kind(), resource.name()))?;
     }
     Ok(())
@@ -149,7 +197,12 @@ fn meta_matches(selector: &Selector, resource: &Resource) -> bool {
     selector.matches(&Candidate { group, version, kind, names, namespaces, labels, annotations })
 }
 
-fn paste_into(resource: &mut Resource, target: &Target, copied: &Copied) -> Result<(), String> {
+fn paste_into(
+    resource: &mut Resource,
+    at: usize,
+    target: &Target,
+    copied: &mut Copied,
+) -> Result<(), String> {
     let default = [DEFAULT_FIELD.to_owned()];
     let paths = if target.field_paths.is_empty() { &default[..] } else { &target.field_paths };
     for path in paths {
@@ -161,41 +214,55 @@ fn paste_into(resource: &mut Resource, target: &Target, copied: &Copied) -> Resu
         if found.is_empty() {
             return Err(missing());
         }
-        for place in found {
-            let way = place.way();
-            let is_untyped = place.is_new || resource.shared.is_untyped(&way);
-            let Some(value) = place.reach(&mut resource.value) else { continue };
-            let text = pasted(value, spelling_at(&resource.spelling, &way), &target.options, copied)?;
-            *value = if value.is_object() || value.is_array() {
-                copied.value.clone()
-            } else if is_untyped {
-                plain(&text)?
-            } else {
-                converted(value, &text)?
-            };
-            note_written(&mut resource.spelling, &way, value, &text);
-            if place.is_new {
-                resource.shared.note_untyped(way);
-            }
+        for found in found {
+            copied.refresh(at, resource);
+            paste_at(resource, found, &target.options, copied)?;
+            copied.refresh(at, resource);
         }
     }
     Ok(())
 }
 
-/// The text to put in a place: what is copied, or the text that is there with one part of it replaced.
-fn pasted(
-    old: &Value,
-    spelling: &Spelling,
+fn paste_at(
+    resource: &mut Resource,
+    target: places::Target,
     options: &FieldOptions,
     copied: &Copied,
-) -> Result<String, String> {
+) -> Result<(), String> {
+    let places::Target { place, is_new } = target;
+    let Some(old) = place.find(&resource.value) else { return Ok(()) };
+    let text = pasted(old, &written_at(resource, &place, old), options, copied)?;
+    let is_branch = |value: &Value| value.is_object() || value.is_array();
+    let wanted = if is_branch(old) { copied.wanted } else { type_at(resource, &place, old) };
+    let new = if is_branch(old) && is_branch(&copied.value) {
+        Some(copied.value.clone())
+    } else if !is_branch(old) && (is_new || resource.shared.is_untyped(&place)) {
+        Some(plain(&text)?)
+    } else {
+        typed(wanted, &text)?
+    };
+    if new.is_none() {
+        resource.shared.note_mistyped(place.clone(), wanted, &text);
+    }
+    let new = new.unwrap_or_else(|| Value::from(text.as_str()));
+    note_written(&mut resource.spelling, &place, &new, &text);
+    if let Some(value) = place.find_mut(&mut resource.value) {
+        *value = new;
+    }
+    if is_new {
+        resource.shared.note_untyped(place);
+    }
+    Ok(())
+}
+
+/// The text to put in a place: what is copied, or the text that is there with one part of it replaced.
+fn pasted(old: &Value, text: &str, options: &FieldOptions, copied: &Copied) -> Result<String, String> {
     if options.delimiter.is_empty() {
         return Ok(copied.text.clone());
     }
     if old.is_object() || old.is_array() {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     }
-    let text = written(old, spelling);
     let mut parts: Vec<&str> = text.split(options.delimiter.as_str()).collect();
     match usize::try_from(options.index) {
         Err(_) => parts.insert(0, &copied.text),
@@ -205,14 +272,10 @@ fn pasted(
     Ok(parts.join(&options.delimiter))
 }
 
-/// The text as a value of the type that is there: Kustomize puts texts in place of texts.
-fn converted(old: &Value, text: &str) -> Result<Value, String> {
-    let plain = plain(text)?;
-    let fits = match (old, &plain) {
-        (Value::String(_), _) => return Ok(Value::from(text)),
-        (Value::Null, Value::Null) | (Value::Bool(_), Value::Bool(_)) => true,
-        (Value::Number(old), Value::Number(new)) => old.is_f64() || !new.is_f64(),
-        _ => false,
-    };
-    if fits { Ok(plain) } else { Err("the value is of another type than the field it replaces".to_owned()) }
+/// The text as a value of a type; nothing if it is of another.
+fn typed(wanted: ScalarType, text: &str) -> Result<Option<Value>, String> {
+    if wanted == ScalarType::Text {
+        return Ok(Some(Value::from(text)));
+    }
+    if wanted.accepts(scalar_type(text)) { plain(text).map(Some) } else { Ok(None) }
 }

@@ -6,43 +6,30 @@ use serde_json::{Map, Value, json};
 use crate::kustomize::{
     lookup::condition,
     resource::text_of,
-    shared::{self, Step},
+    shared::{Place, Step},
     visit::kind_of,
 };
 
-/// The way to one value.
+/// One value that is replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    steps: Vec<Step>,
+pub(super) struct Target {
+    pub(super) place: Place,
     /// Whether the value was made for the replacement, so it has no type yet.
     pub(super) is_new: bool,
 }
 
-impl Place {
-    fn below(&self, step: Step) -> Place {
-        let mut place = self.clone();
-        place.steps.push(step);
-        place
-    }
-
-    /// The way alone.
-    pub(super) fn way(&self) -> shared::Place {
-        shared::Place(self.steps.clone())
-    }
-
-    /// Goes there.
-    pub(super) fn reach<'v>(&self, root: &'v mut Value) -> Option<&'v mut Value> {
-        self.steps.iter().try_fold(root, |value, step| match step {
-            Step::Key(key) => value.get_mut(key),
-            Step::Index(index) => value.get_mut(index),
-        })
+impl Target {
+    fn below(&self, step: Step) -> Target {
+        let mut place = self.place.clone();
+        place.0.push(step);
+        Target { place, is_new: self.is_new }
     }
 }
 
-/// Finds the places. `make` is the value that will be put there, if missing fields are to be made.
-pub(super) fn find(root: &mut Value, path: &[String], make: Option<&Value>) -> Result<Vec<Place>, String> {
+/// Finds what a path means. `make` is the value that will be put there, if missing fields are to be made.
+pub(super) fn find(root: &mut Value, path: &[String], make: Option<&Value>) -> Result<Vec<Target>, String> {
     let mut found = Vec::new();
-    walk(root, path, make, &Place::default(), &mut found)?;
+    walk(root, path, make, &Target::default(), &mut found)?;
     Ok(found)
 }
 
@@ -50,8 +37,8 @@ fn walk(
     value: &mut Value,
     path: &[String],
     make: Option<&Value>,
-    here: &Place,
-    found: &mut Vec<Place>,
+    here: &Target,
+    found: &mut Vec<Target>,
 ) -> Result<(), String> {
     let Some((part, rest)) = path.split_first() else {
         found.push(here.clone());
@@ -79,15 +66,15 @@ fn walk(
         }
         other => return Err(format!("wrong node kind: expected MappingNode but got {}", kind_of(other))),
     };
-    let mut place = here.below(Step::Key(part.clone()));
+    let mut target = here.below(Step::Key(part.clone()));
     if let Some(make) = make
         && !fields.contains_key(part)
     {
         fields.insert(part.clone(), new(rest, make));
-        place.is_new = true;
+        target.is_new = true;
     }
     match fields.get_mut(part) {
-        Some(next) => walk(next, rest, make, &place, found),
+        Some(next) => walk(next, rest, make, &target, found),
         None => Ok(()),
     }
 }
@@ -115,20 +102,20 @@ fn indexed(
     index: usize,
     rest: &[String],
     make: Option<&Value>,
-    here: &Place,
-    found: &mut Vec<Place>,
+    here: &Target,
+    found: &mut Vec<Target>,
 ) -> Result<(), String> {
     let items = items(value)?;
-    let mut place = here.below(Step::Index(index));
+    let mut target = here.below(Step::Index(index));
     if let Some(make) = make
         && items.len() == index
     {
         items.push(new(rest, make));
-        place.is_new = true;
+        target.is_new = true;
     }
     let count = items.len();
     match items.get_mut(index) {
-        Some(item) => walk(item, rest, make, &place, found),
+        Some(item) => walk(item, rest, make, &target, found),
         None => Err(format!("index {index} specified but only {count} elements found")),
     }
 }
@@ -138,23 +125,23 @@ fn matching(
     (name, pattern): (&str, &str),
     path: &[String],
     make: Option<&Value>,
-    here: &Place,
-    found: &mut Vec<Place>,
+    here: &Target,
+    found: &mut Vec<Target>,
 ) -> Result<(), String> {
     let regex = Regex::new(pattern).map_err(|_| format!("'{pattern}' is no regular expression"))?;
     let before = found.len();
     let items = items(value)?;
     for (index, item) in items.iter_mut().enumerate() {
-        let place = here.below(Step::Index(index));
+        let target = here.below(Step::Index(index));
         if name.is_empty() {
             if regex.is_match(text_of(item).trim()) {
-                found.push(place);
+                found.push(target);
             }
             continue;
         }
         let is_match = item.get(name).is_some_and(|field| regex.is_match(text_of(field).trim()));
         if is_match {
-            walk(item, &path[1..], make, &place, found)?;
+            walk(item, &path[1..], make, &target, found)?;
         }
     }
     if found.len() > before || make.is_none() {
@@ -163,10 +150,10 @@ fn matching(
     let item = if name.is_empty() { Value::from(pattern) } else { json!({ name: pattern }) };
     items.push(item);
     let index = items.len() - 1;
-    let place = Place { is_new: name.is_empty(), ..here.below(Step::Index(index)) };
+    let target = Target { is_new: name.is_empty(), ..here.below(Step::Index(index)) };
     if name.is_empty() {
-        found.push(place);
+        found.push(target);
         return Ok(());
     }
-    walk(&mut items[index], &path[1..], make, &place, found)
+    walk(&mut items[index], &path[1..], make, &target, found)
 }
