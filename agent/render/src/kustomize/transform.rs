@@ -23,7 +23,7 @@ use super::{
     specs::FieldSpec,
     visit::{Make, each, set_entry, set_scalar},
 };
-use crate::patch::{Operations, Selector, Spelling};
+use crate::patch::{Operations, Selector};
 
 /// A transformer, ready to run.
 #[derive(Debug, Clone)]
@@ -223,7 +223,7 @@ fn replicas(
                 continue;
             }
             found = true;
-            let is_quoted = *resource.spelling.at(spec.path.keys()) == Spelling::Quoted;
+            let is_quoted = resource.spelling.at(spec.path.keys()).is_quoted();
             let count =
                 || if is_quoted { replica.count.to_string().into() } else { Value::from(replica.count) };
             each(resource, spec, Make::Scalar, &mut |value| set_scalar(value, count()))?;

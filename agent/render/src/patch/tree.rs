@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Limits, Node, Part, Reading, ScalarType, Syntax};
+use muster_yaml::{Limits, Mark, Node, Part, Reading, ScalarType, Syntax, Written};
 use serde_json::Value;
 
 /// How scalars were written, where that decides what a patch makes of them; everything that is
@@ -22,6 +22,9 @@ pub(crate) enum Spelling {
     Quoted,
     /// A scalar in a folded block (`>`). Kustomize prints it as one, and not always as it was.
     Folded,
+    /// A text in quotes or in a folded block that a patch put there in place of another, and that has the
+    /// type it has in the patch to what comes after: `5` over `"x"` is `"5"`, and may not become `"a"`.
+    Retyped(Style, ScalarType),
     /// A null of no characters.
     Empty,
     /// The same inside brackets or braces. Kustomize prints it as an empty text.
@@ -56,6 +59,20 @@ impl Spelling {
         }
     }
 
+    /// Whether this is a text in quotes.
+    pub(crate) fn is_quoted(&self) -> bool {
+        matches!(self, Spelling::Quoted | Spelling::Retyped(Style::Quoted, _))
+    }
+
+    /// The type of a text in quotes or in a folded block; nothing for all else.
+    pub(crate) fn marked_type(&self) -> Option<ScalarType> {
+        match self {
+            Spelling::Quoted | Spelling::Folded => Some(ScalarType::Text),
+            Spelling::Retyped(_, read) => Some(*read),
+            _ => None,
+        }
+    }
+
     /// Whether this is a null of no characters.
     fn is_empty(&self) -> bool {
         matches!(self, Spelling::Empty | Spelling::EmptyInFlow)
@@ -66,7 +83,9 @@ impl Spelling {
     pub(crate) fn settle(&self, value: &mut Value) {
         match (self, value) {
             (Spelling::EmptyInFlow, value @ Value::Null) => *value = Value::String(String::new()),
-            (Spelling::Folded, Value::String(text)) => *text = muster_yaml::folded_by_kustomize(text),
+            (Spelling::Folded | Spelling::Retyped(Style::Folded, _), Value::String(text)) => {
+                *text = muster_yaml::folded_by_kustomize(text)
+            }
             (Spelling::Mapping(keys), Value::Object(fields)) => {
                 for (key, spelling) in keys {
                     if let Some(value) = fields.get_mut(key) {
@@ -162,6 +181,12 @@ fn needs_quotes(text: &str) -> bool {
         || !means_text(Reading::AsKustomize)
 }
 
+/// The value of a text without quotes, if JSON has one.
+fn plain(text: &str) -> Option<Value> {
+    let value = muster_yaml::plain(text, Reading::AsKustomize).ok()?;
+    Some(Node { at: Mark::START, value, written: Written::Plain }.into_json())
+}
+
 /// Whether this is `yes`, `off` or the like.
 fn is_old_boolean(text: &str) -> bool {
     matches!(muster_yaml::plain(text, Reading::AsKubectl), Ok(muster_yaml::Value::Bool(_)))
@@ -210,9 +235,12 @@ pub(crate) struct Scalar {
 
 /// The signs around a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Style {
+pub(crate) enum Style {
+    /// None.
     Plain,
+    /// Quotes, or the bar of a block.
     Quoted,
+    /// The angle bracket of a folded block.
     Folded,
 }
 
@@ -249,7 +277,12 @@ impl Tree {
                 let style = match spelling {
                     Spelling::Quoted => Style::Quoted,
                     Spelling::Folded => Style::Folded,
+                    Spelling::Retyped(style, _) => *style,
                     _ => Style::Plain,
+                };
+                let value = match spelling.marked_type() {
+                    None | Some(ScalarType::Text) => value,
+                    Some(_) => plain(&text).unwrap_or(value),
                 };
                 Shape::Scalar(Scalar { value, text, style })
             }
@@ -384,6 +417,9 @@ impl Scalar {
         let quoted = |spelling| (Value::String(self.text.clone()), spelling);
         match self.style {
             Style::Plain => {}
+            style if !self.value.is_string() => {
+                return quoted(Spelling::Retyped(style, muster_yaml::scalar_type(&self.text)));
+            }
             Style::Quoted => return quoted(Spelling::Quoted),
             Style::Folded => return quoted(Spelling::Folded),
         }

@@ -164,7 +164,12 @@ fn refresh(value: &Value, spelling: &mut Spelling) {
     match (value, &mut *spelling) {
         (
             _,
-            Spelling::Plain | Spelling::Quoted | Spelling::Folded | Spelling::Empty | Spelling::EmptyInFlow,
+            Spelling::Plain
+            | Spelling::Quoted
+            | Spelling::Folded
+            | Spelling::Retyped(..)
+            | Spelling::Empty
+            | Spelling::EmptyInFlow,
         ) => {}
         (value, Spelling::Text(text)) => {
             if !stands_for(text, value) {

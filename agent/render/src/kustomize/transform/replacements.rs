@@ -14,7 +14,7 @@ use crate::{
         resource::{Resource, note_written, plain, spelling_at, written},
         shared::Place,
     },
-    patch::{Candidate, Selector, SelectorFields, Spelling},
+    patch::{Candidate, Selector, SelectorFields},
 };
 
 /// The field that is meant where none is named.
@@ -102,7 +102,10 @@ fn type_at(resource: &Resource, place: &Place, value: &Value) -> ScalarType {
     }
     let spelling = spelling_at(&resource.spelling, place);
     match value {
-        Value::String(_) if matches!(spelling, Spelling::Quoted | Spelling::Folded) => ScalarType::Text,
+        Value::String(text) if let Some(marked) = spelling.marked_type() => {
+            // Not if another step has put something else there.
+            if marked.accepts(scalar_type(text)) { marked } else { ScalarType::Text }
+        }
         Value::String(_) => match scalar_type(&written(value, spelling)) {
             ScalarType::Timestamp => ScalarType::Timestamp,
             _ => ScalarType::Text,
@@ -241,10 +244,14 @@ fn paste_at(
     } else {
         typed(wanted, &text)?
     };
+    let is_marked = spelling_at(&resource.spelling, &place).marked_type().is_some();
     if new.is_none() {
         resource.shared.note_mistyped(place.clone(), wanted, &text);
     }
-    let new = new.unwrap_or_else(|| Value::from(text.as_str()));
+    let new = match new {
+        Some(new) if !is_marked || is_branch(&new) => new,
+        _ => Value::from(text.as_str()),
+    };
     note_written(&mut resource.spelling, &place, &new, &text);
     if let Some(value) = place.find_mut(&mut resource.value) {
         *value = new;
