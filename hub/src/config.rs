@@ -22,6 +22,7 @@ use crate::{
     address::Address,
     authority::CLUSTER_LIFETIME_RANGE,
     repository::{RepositoryFlags, RepositorySettings},
+    web::{DashboardFlags, DashboardSettings},
 };
 
 /// Name of the file in the hub's directory.
@@ -61,6 +62,9 @@ pub struct RunFlags {
     /// The fleet repository.
     #[command(flatten)]
     pub repository: RepositoryFlags,
+    /// The dashboard and the JSON API.
+    #[command(flatten)]
+    pub dashboard: DashboardFlags,
 }
 
 /// `config.yaml`.
@@ -75,6 +79,7 @@ struct File {
     log: Option<String>,
     store: StoreFile,
     repository: RepositoryFlags,
+    dashboard: DashboardFlags,
     access: Vec<BindingText>,
     users: Vec<UserText>,
     oidc: Vec<IssuerText>,
@@ -111,6 +116,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The fleet repository; without it nothing is promoted.
     pub repository: Option<RepositorySettings>,
+    /// The dashboard and the JSON API; without it there is only gRPC.
+    pub dashboard: Option<DashboardSettings>,
     /// Who may ask what. The only setting that counts anew whenever the file changes.
     pub access: Access,
 }
@@ -172,6 +179,7 @@ impl Settings {
         });
         let log = log.map_or_else(|| "info".to_owned(), |(text, _)| text);
         let repository = flags.repository.or(file.repository).check(&mut problems);
+        let dashboard = flags.dashboard.or(file.dashboard).check(&mut problems);
         let access = Access::read(file.access, file.users, file.oidc, path, &mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
@@ -203,6 +211,7 @@ impl Settings {
                     log,
                     store,
                     repository,
+                    dashboard,
                     access,
                 })
             }

@@ -7,6 +7,7 @@
 //!            bearer token        call that                             then tells watchers and agents
 //! ```
 //! repository: follows the fleet's Git, asks waves what may move, and commits that
+//! web: the same services for browsers and curl, as JSON, and the dashboard
 //!
 //! The hub holds no cluster credential, cannot reach a cluster, and links no Kubernetes client. What it
 //! decides is plain code over data ([`fleet`], [`waves`], [`tokens`], [`csr`]); the rest moves bytes.
@@ -39,3 +40,4 @@ pub mod tokens;
 mod trust;
 mod watch;
 pub mod waves;
+pub mod web;

@@ -78,6 +78,12 @@ struct Ends {
 }
 
 impl Peer {
+    /// One that calls over HTTP, where nobody shows a certificate.
+    pub(crate) fn without_certificate(address: SocketAddr) -> Self {
+        let settled = AtomicBool::new(true);
+        Self(Arc::new(Ends { address, caller: Caller::Anonymous, settled, place: Mutex::default() }))
+    }
+
     /// Where it calls from.
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address

@@ -30,6 +30,7 @@ use tonic_health::{
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
+use tower::Layer as _;
 
 use crate::{
     access::{Gate, GuardLayer, config::Access},
@@ -48,6 +49,7 @@ use crate::{
     streams::Streams,
     trust::{Trust, fingerprints},
     watch::Watchers,
+    web,
 };
 
 /// Folder of the mirror of the fleet repository.
@@ -84,7 +86,7 @@ pub enum ServeError {
     #[error("the settings of etcd are not valid: {0}")]
     Settings(String),
     /// It cannot listen.
-    #[error("cannot listen on {address}: {error}; choose another address with --listen")]
+    #[error("cannot listen on {address}: {error}; choose another address with --listen or --dashboard")]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -182,8 +184,16 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let accepting = tokio::spawn(listener::accept(listener, tls, ready, failed, open, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    let routes = routes(&hub, health)?.prepare();
+    if let Some(dashboard) = &settings.dashboard {
+        let bind = |error| ServeError::Listen { address: dashboard.listen, error };
+        let grpc = web::Grpc::new(GuardLayer(Arc::clone(&gate)).layer(routes.clone()));
+        let listening = web::listen(dashboard, grpc, stop.clone()).await.map_err(bind)?;
+        tracing::info!(address = %listening.address, tls = dashboard.tls.is_some(), "the dashboard is served");
+        companions.spawn(listening.serve);
+    }
     let serving = http2().layer(GuardLayer(gate)).serve_with_incoming_shutdown(
-        routes(&hub, health)?,
+        routes,
         ReceiverStream::new(connections).map(Ok::<_, io::Error>),
         stop.clone().cancelled_owned(),
     );

@@ -28,6 +28,8 @@ pub(crate) struct Story {
     clusters: Vec<Target>,
     simulated: bool,
     step: u32,
+    /// Address of the dashboard, with a token that logs in.
+    dashboard: String,
 }
 
 impl Story {
@@ -39,11 +41,14 @@ impl Story {
             files.entry(path).or_insert_with(|| document(&cluster.name).into_bytes());
         }
         let fleet = Fleet::start_promoting(&files).await?;
-        let mut story = Story { fleet, clusters, simulated, step: 0 };
+        let token = fleet.hub.user("demo", "admin").await?;
+        let dashboard = format!("http://{}/#token={token}", fleet.hub.dashboard());
+        let mut story = Story { fleet, clusters, simulated, step: 0, dashboard };
         let names: Vec<_> = story.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         story.heading(&format!("A Git server, a hub, and an agent in each of {}", names.join(", ")));
         println!("Git     {}", story.fleet.git.url("fleet"));
         println!("hub     https://{}", story.fleet.hub.address());
+        println!("look    {}", story.dashboard);
         for cluster in &story.clusters {
             story.fleet.join(&cluster.name, &cluster.kubeconfig).await?;
             println!("agent   {:<8} enrols with a token of its own and pulls from Git", cluster.name);
@@ -190,7 +195,8 @@ impl Story {
 
     /// How to go on by hand.
     pub(crate) fn invite(&self) {
-        println!("\nThe fleet stays up until Ctrl-C. In another terminal:\n");
+        println!("\nThe fleet stays up until Ctrl-C. The dashboard, logged in: {}", self.dashboard);
+        println!("\nIn another terminal:\n");
         println!("  export MUSTER_CONFIG={}", self.fleet.hub.operator_config().display());
         println!("  {} status", muster().display());
         println!("  {} watch", muster().display());

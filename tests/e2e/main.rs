@@ -6,6 +6,7 @@
 mod agent;
 mod api;
 mod boundaries;
+mod dashboard;
 mod fleet;
 mod git;
 mod hub;

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::{DEADLINE, Error};
-use crate::ports;
 use crate::process::{Launch, Output, Program};
+use crate::{ports, wait};
 
 /// A hub of its own directory and port. Dropping it kills it.
 pub struct Hub {
@@ -13,6 +15,7 @@ pub struct Hub {
     pub program: Program,
     directory: PathBuf,
     address: SocketAddr,
+    dashboard: SocketAddr,
 }
 
 impl Hub {
@@ -38,14 +41,15 @@ impl Hub {
             .run(DEADLINE)
             .await?;
         succeeded("muster-hub init", init)?;
+        let dashboard = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let mut program = Launch::binary("muster-hub")?
             .args(["run", "--dir"])
             .arg(&directory)
-            .args(["--listen", &address.to_string()])
+            .args(["--listen", &address.to_string(), "--dashboard", &dashboard.to_string()])
             .args(arguments)
             .start()?;
         program.wait_for_port(address, DEADLINE).await?;
-        Ok(Hub { program, directory, address })
+        Ok(Hub { program, directory, address, dashboard })
     }
 
     /// Starts it again on the same port and directory, after a kill; it listens when this returns.
@@ -61,6 +65,43 @@ impl Hub {
     /// HOST:PORT, as agents are told.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Where the dashboard and the JSON API are, by plain HTTP.
+    pub fn dashboard(&self) -> SocketAddr {
+        self.dashboard
+    }
+
+    /// Makes a user with a token and a role for the whole fleet, and waits until the hub knows it. Gives the token.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn user(&self, name: &str, role: &str) -> Result<String, Error> {
+        let made = Launch::binary("muster-hub")?.args(["user-token", "--name", name]).run(DEADLINE).await?;
+        let told = made.stderr.clone();
+        let token = succeeded("muster-hub user-token", made)?.trim().to_owned();
+        let hash = told
+            .split_once("token-sha256: ")
+            .and_then(|(_, rest)| rest.split('}').next())
+            .unwrap_or_default();
+        let path = self.directory.join("config.yaml");
+        let invalid = |error: serde_yaml::Error| std::io::Error::other(error.to_string());
+        let mut config: serde_json::Value =
+            serde_yaml::from_str(&std::fs::read_to_string(&path)?).map_err(invalid)?;
+        for (list, entry) in [
+            ("users", json!({ "name": name, "token-sha256": hash })),
+            ("access", json!({ "user": name, "role": role })),
+        ] {
+            match config[list].as_array_mut() {
+                Some(entries) => entries.push(entry),
+                None => config[list] = json!([entry]),
+            }
+        }
+        let noticed = |hub: &Hub| hub.program.log().matches("count from now on").count();
+        let before = noticed(self);
+        std::fs::write(&path, serde_yaml::to_string(&config).map_err(invalid)?)?;
+        wait::until("the hub to know its new user", DEADLINE, async || noticed(self) > before).await;
+        Ok(token)
     }
 
     /// The operator's file for the command line.

@@ -84,7 +84,7 @@ impl Spelling {
         match (self, value) {
             (Spelling::EmptyInFlow, value @ Value::Null) => *value = Value::String(String::new()),
             (Spelling::Folded | Spelling::Retyped(Style::Folded, _), Value::String(text)) => {
-                *text = muster_yaml::folded_by_kustomize(text)
+                *text = muster_yaml::folded_by_kustomize(text);
             }
             (Spelling::Mapping(keys), Value::Object(fields)) => {
                 for (key, spelling) in keys {
