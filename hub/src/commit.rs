@@ -21,6 +21,7 @@ use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alerts::{self, Alert},
     audit::Log,
     clock::{Clock, Now},
     fleet::{self, Ended, Rules, State, StreamId, Touched},
@@ -47,6 +48,8 @@ pub(crate) struct Fleet {
     pub(crate) tokens: Table,
     /// Who did what.
     pub(crate) audit: Log,
+    /// What is wrong, and who was told.
+    pub(crate) alerts: alerts::Table,
 }
 
 impl Fleet {
@@ -93,7 +96,8 @@ impl Fleet {
         if let Some(fault) = fault {
             tracing::error!(%fault, "the audit log is not what was written");
         }
-        Self { state: State::restore(loaded, rules, now), tokens, audit }
+        let alerts = alerts::Table::restore(std::mem::take(&mut loaded.alerts));
+        Self { state: State::restore(loaded, rules, now), tokens, audit, alerts }
     }
 
     /// Takes in what another hub did.
@@ -103,6 +107,8 @@ impl Fleet {
             News::Changed(Change::Delete(Key::Token(id))) => self.tokens.forget(id),
             News::Changed(Change::Put(Record::Audit(row))) => self.audit.learn(Arc::clone(row)),
             News::Changed(Change::Delete(Key::Audit(number))) => self.audit.forget(*number),
+            News::Changed(Change::Put(Record::Alert(alert))) => self.alerts.learn(Alert::clone(alert)),
+            News::Changed(Change::Delete(Key::Alert(key))) => self.alerts.forget(key),
             _ => {}
         }
         self.state.learn(news, now)

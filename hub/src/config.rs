@@ -20,6 +20,7 @@ pub use self::store::{Etcd, StoreSettings};
 use crate::{
     access::config::{Access, BindingText, IssuerText, UserText},
     address::Address,
+    alerts::{AlertSettings, AlertsFile},
     authority::CLUSTER_LIFETIME_RANGE,
     repository::{RepositoryFlags, RepositorySettings},
     web::{DashboardFlags, DashboardSettings},
@@ -80,6 +81,7 @@ struct File {
     store: StoreFile,
     repository: RepositoryFlags,
     dashboard: DashboardFlags,
+    alerts: AlertsFile,
     access: Vec<BindingText>,
     users: Vec<UserText>,
     oidc: Vec<IssuerText>,
@@ -118,6 +120,8 @@ pub struct Settings {
     pub repository: Option<RepositorySettings>,
     /// The dashboard and the JSON API; without it there is only gRPC.
     pub dashboard: Option<DashboardSettings>,
+    /// Who is told what is wrong, and when.
+    pub alerts: AlertSettings,
     /// Who may ask what. The only setting that counts anew whenever the file changes.
     pub access: Access,
 }
@@ -180,6 +184,7 @@ impl Settings {
         let log = log.map_or_else(|| "info".to_owned(), |(text, _)| text);
         let repository = flags.repository.or(file.repository).check(&mut problems);
         let dashboard = flags.dashboard.or(file.dashboard).check(&mut problems);
+        let alerts = file.alerts.check(path, &mut problems);
         let access = Access::read(file.access, file.users, file.oidc, path, &mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
@@ -212,6 +217,7 @@ impl Settings {
                     store,
                     repository,
                     dashboard,
+                    alerts,
                     access,
                 })
             }

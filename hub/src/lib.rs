@@ -15,6 +15,7 @@
 
 pub mod access;
 pub mod address;
+pub mod alerts;
 pub mod arguments;
 pub mod audit;
 pub mod authority;

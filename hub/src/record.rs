@@ -13,6 +13,7 @@ use muster_spec::{AppName, ClusterName};
 use muster_wire::v1;
 
 use crate::{
+    alerts::{Alert, AlertKey},
     fleet::StreamId,
     tokens::{Token, TokenId},
 };
@@ -115,6 +116,8 @@ pub enum Record {
     Revocation(Revocation),
     /// An entry of the audit log.
     Audit(Arc<v1::AuditRow>),
+    /// Something that is wrong, and who was told.
+    Alert(Box<Alert>),
 }
 
 /// Name of something kept.
@@ -128,6 +131,8 @@ pub enum Key {
     Event(u64),
     /// Of an entry of the audit log.
     Audit(u64),
+    /// Of an alert.
+    Alert(AlertKey),
 }
 
 /// One step of what is written.
@@ -183,6 +188,8 @@ pub struct Loaded {
     pub revocations: Vec<Revocation>,
     /// The audit log, by number.
     pub audit: Vec<Arc<v1::AuditRow>>,
+    /// Alerts.
+    pub alerts: Vec<Alert>,
     /// This hub among those that share the store.
     pub replica: ReplicaId,
     /// Tells the events of this hub from those that others number at the same time; `None` where it is alone.
@@ -204,6 +211,7 @@ impl Loaded {
             Record::Event(event) => self.events.push(event),
             Record::Revocation(revocation) => self.revocations.push(revocation),
             Record::Audit(row) => self.audit.push(row),
+            Record::Alert(alert) => self.alerts.push(*alert),
         }
     }
 
@@ -217,6 +225,7 @@ impl Loaded {
             + self.events.len()
             + self.revocations.len()
             + self.audit.len()
+            + self.alerts.len()
     }
 
     /// Whether there are none.
@@ -234,6 +243,8 @@ impl Loaded {
         let events = self.events.iter().cloned().map(Record::Event);
         let revocations = self.revocations.iter().cloned().map(Record::Revocation);
         let audit = self.audit.iter().cloned().map(Record::Audit);
-        tokens.chain(enrolments).chain(clusters).chain(apps).chain(events).chain(revocations).chain(audit)
+        let alerts = self.alerts.iter().cloned().map(Box::new).map(Record::Alert);
+        let fleet = tokens.chain(enrolments).chain(clusters).chain(apps).chain(events);
+        fleet.chain(revocations).chain(audit).chain(alerts)
     }
 }

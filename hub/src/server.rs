@@ -34,6 +34,7 @@ use tower::Layer as _;
 
 use crate::{
     access::{Gate, GuardLayer, config::Access},
+    alerts::{self, AlertSettings},
     audit::Entry,
     clock::Clock,
     commit::{Committer, Effects, Fleet, Writer},
@@ -172,7 +173,16 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         companions.spawn(follower.run(stop.clone()));
     }
     let (tls, open) = (trust.tls(), trust.connections());
-    companions.spawn(keep_time(Arc::clone(&hub), trust));
+    let alerts = Arc::new(settings.alerts.clone());
+    companions.spawn(keep_time(Arc::clone(&hub), trust, Arc::clone(&alerts)));
+    let sender = alerts::Sender {
+        settings: alerts,
+        fleet: Arc::clone(&hub.fleet),
+        committer: committer.clone(),
+        clock,
+        leader: hub.leader.clone(),
+    };
+    companions.spawn(sender.run(stop.clone()));
     if let Some(incoming) = incoming {
         companions.spawn(take_in(incoming, committer.clone()));
     }
@@ -314,13 +324,14 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
 }
 
 /// Lets time pass for the fleet, the tokens and the hub's own certificate.
-async fn keep_time(hub: Arc<Hub>, mut trust: Trust) {
+async fn keep_time(hub: Arc<Hub>, mut trust: Trust, alerts: Arc<AlertSettings>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let named = trust.tick(hub.clock.now().wall).then(|| fingerprints(&hub.authority()));
         let leads = *hub.leader.borrow();
+        let alerts = Arc::clone(&alerts);
         let ticked = hub.committer.hand_in(move |fleet, now| {
             if let Some(named) = named {
                 fleet.tokens.trust(named);
@@ -330,6 +341,7 @@ async fn keep_time(hub: Arc<Hub>, mut trust: Trust) {
             if leads {
                 let ended = fleet.tokens.purge(now.wall);
                 records.extend(ended.into_iter().map(|id| Change::Delete(Key::Token(id))));
+                records.extend(fleet.alerts.step(&fleet.state.conditions(), &alerts, now.wall));
             }
             records.extend(fleet.audit.tick(now));
             Effects { records, touched: changes.touched, ended: changes.ended, ..Effects::default() }

@@ -52,7 +52,12 @@ fn fixture(failures: usize) -> Fixture {
     let give_up = CancellationToken::new();
     let writer = Writer {
         store: Box::new(store),
-        fleet: Arc::new(RwLock::new(Fleet { state, tokens: Table::default(), audit: Log::default() })),
+        fleet: Arc::new(RwLock::new(Fleet {
+            state,
+            tokens: Table::default(),
+            audit: Log::default(),
+            alerts: crate::alerts::Table::default(),
+        })),
         rules,
         clock,
         watchers: Arc::default(),

@@ -8,6 +8,7 @@
 //! ```
 //! All of it is plain data and functions: no I/O, no async, no clock.
 
+mod conditions;
 mod enrolment;
 mod history;
 mod limits;

@@ -85,10 +85,10 @@ impl State {
             News::Changed(Change::Put(Record::Revocation(revocation))) => {
                 self.learn_revocation(revocation, &mut changes);
             }
-            // Tokens and the audit log are no part of this.
+            // Tokens, the audit log and alerts are no part of this.
             News::Changed(
-                Change::Put(Record::Token(_) | Record::Audit(_))
-                | Change::Delete(Key::Token(_) | Key::Audit(_)),
+                Change::Put(Record::Token(_) | Record::Audit(_) | Record::Alert(_))
+                | Change::Delete(Key::Token(_) | Key::Audit(_) | Key::Alert(_)),
             ) => {}
         }
         changes

@@ -316,6 +316,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
         Record::Event(event) => format!("e/{}", event.number),
         Record::Revocation(revocation) => format!("r/{}", revocation.cluster),
         Record::Audit(row) => format!("u/{}", row.number),
+        Record::Alert(alert) => format!("w/{}", alert.key),
     };
     for change in changes {
         match change {
@@ -328,6 +329,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
             Change::Delete(Key::App(cluster, app)) => drop(kept.remove(&format!("a/{cluster}/{app}"))),
             Change::Delete(Key::Event(number)) => drop(kept.remove(&format!("e/{number}"))),
             Change::Delete(Key::Audit(number)) => drop(kept.remove(&format!("u/{number}"))),
+            Change::Delete(Key::Alert(key)) => drop(kept.remove(&format!("w/{key}"))),
         }
     }
 }

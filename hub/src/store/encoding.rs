@@ -5,6 +5,8 @@
 //! ```
 //! The checksum covers the key, so a value that turns up under another key is noticed too.
 
+mod alert;
+
 use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
@@ -36,13 +38,14 @@ pub(super) enum Kind {
     Event = b'e',
     Revocation = b'r',
     Audit = b'u',
+    Alert = b'w',
 }
 
 impl Kind {
     /// The kind whose keys begin with this byte.
     pub(super) fn of(first: u8) -> Option<Self> {
-        use Kind::{App, Audit, Cluster, Enrolment, Event, Revocation, Token};
-        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit];
+        use Kind::{Alert, App, Audit, Cluster, Enrolment, Event, Revocation, Token};
+        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit, Alert];
         all.into_iter().find(|kind| *kind as u8 == first)
     }
 
@@ -137,6 +140,7 @@ pub(super) fn place(record: &Record) -> Place {
         Record::Event(event) => key_place(&Key::Event(event.number)),
         Record::Revocation(revocation) => Kind::Revocation.key(revocation.cluster.as_str().as_bytes()),
         Record::Audit(row) => key_place(&Key::Audit(row.number)),
+        Record::Alert(alert) => key_place(&Key::Alert(alert.key.clone())),
     }
 }
 
@@ -168,6 +172,7 @@ pub(super) fn key_at(place: &[u8]) -> Option<Key> {
         }
         Kind::Event => Some(Key::Event(u64::from_be_bytes(name.try_into().ok()?))),
         Kind::Audit => Some(Key::Audit(u64::from_be_bytes(name.try_into().ok()?))),
+        Kind::Alert => name_text?.parse().ok().map(Key::Alert),
         Kind::Enrolment | Kind::Cluster | Kind::Revocation => None,
     }
 }
@@ -180,6 +185,7 @@ pub(super) fn key_place(key: &Key) -> Place {
         Key::App(cluster, app) => Kind::App.key(format!("{cluster}/{app}").as_bytes()),
         Key::Event(number) => Kind::Event.key(&number.to_be_bytes()),
         Key::Audit(number) => Kind::Audit.key(&number.to_be_bytes()),
+        Key::Alert(key) => Kind::Alert.key(key.to_string().as_bytes()),
     }
 }
 
@@ -227,6 +233,7 @@ pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
         }
         .encode_to_vec(),
         Record::Event(event) => event.event.encode_to_vec(),
+        Record::Alert(alert) => alert::encode(alert),
     };
     let mut value = Vec::with_capacity(HEADER + message.len());
     value.push(VERSION);
@@ -351,12 +358,14 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
             }
             Record::Audit(Arc::new(row))
         }
+        Kind::Alert => Record::Alert(Box::new(alert::decode(parsed(text(key)?, "key")?, message)?)),
     })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::alerts::{Alert, Told};
 
     /// One record of each kind.
     pub(in crate::store) fn samples() -> Vec<Record> {
@@ -404,6 +413,16 @@ pub(super) mod tests {
                 revoked_at: now,
             }),
             Record::Audit(Arc::new(v1::AuditRow { number: 7, actor: "hub".into(), ..Default::default() })),
+            Record::Alert(Box::new(Alert {
+                key: "Degraded/prod/web".parse().unwrap(),
+                cause: "it crashes".into(),
+                revision: "abc".into(),
+                started_at: now,
+                fired_at: Some(now),
+                well_since: None,
+                resolved_at: None,
+                told: [("ops".to_owned(), Told { at: now, resolved: false })].into(),
+            })),
         ]
     }
 
@@ -421,6 +440,7 @@ pub(super) mod tests {
             Key::Token("0123456789abcdef".parse().unwrap()),
             Key::App("prod".parse().unwrap(), "web".parse().unwrap()),
             Key::Event(u64::MAX),
+            Key::Alert("Unreachable/prod/".parse().unwrap()),
         ];
         for key in keys {
             assert_eq!(key_at(&key_place(&key).1), Some(key));

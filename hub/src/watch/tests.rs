@@ -30,7 +30,12 @@ impl Fixture {
     async fn new() -> Self {
         let rules = Rules { heartbeat: Duration::from_secs(10) };
         let state = State::restore(Loaded::default(), rules, now());
-        let fleet = Arc::new(RwLock::new(Fleet { state, tokens: Table::default(), audit: Log::default() }));
+        let fleet = Arc::new(RwLock::new(Fleet {
+            state,
+            tokens: Table::default(),
+            audit: Log::default(),
+            alerts: crate::alerts::Table::default(),
+        }));
         let mut fixture = Self { fleet, watchers: Watchers::default(), sequence: 0 };
         for cluster in ["a", "b"] {
             fixture

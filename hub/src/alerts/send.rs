@@ -1,0 +1,159 @@
+//! How does a message reach its receiver?
+//!
+//! Each receiver has a loop of its own, so that one that is down or slow holds up no other. What it does not take is tried
+//! again, later and later; what is to be told is asked anew each time, so that after an outage it is told how things are
+//! and not how they were.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{RwLock, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    message::{Message, signature},
+    settings::{AlertSettings, Receiver, ReceiverKind},
+};
+use crate::{
+    clock::{Clock, Now},
+    commit::{Committer, Effects, Fleet},
+};
+
+/// How often is looked for something to tell.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest time for one message.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after the first failure; it doubles with each one up to [`BACKOFF_MAX`].
+const BACKOFF: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
+/// Longest wait that a receiver may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// How long a note in the store may take.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What tells receivers.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) settings: Arc<AlertSettings>,
+    pub(crate) fleet: Arc<RwLock<Fleet>>,
+    pub(crate) committer: Committer,
+    pub(crate) clock: Clock,
+    pub(crate) leader: watch::Receiver<bool>,
+}
+
+/// A message that was not taken.
+struct Failure {
+    problem: String,
+    /// When the receiver wants to be asked again.
+    retry_after: Option<Duration>,
+}
+
+impl Sender {
+    /// Tells all receivers until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        // Another part of the program may have chosen a provider already; then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build();
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(%error, "no alert can be sent");
+                return;
+            }
+        };
+        let mut loops = JoinSet::new();
+        for receiver in self.settings.receivers.clone() {
+            loops.spawn(self.clone().tell(receiver, client.clone()));
+        }
+        stop.cancelled().await;
+        loops.shutdown().await;
+    }
+
+    async fn tell(self, receiver: Receiver, client: reqwest::Client) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failures = 0_u32;
+        loop {
+            ticks.tick().await;
+            if !*self.leader.borrow() {
+                continue;
+            }
+            let now = self.clock.now().wall;
+            let messages =
+                self.fleet.read().await.alerts.outstanding(&receiver.name, self.settings.timing, now);
+            for message in messages {
+                match self.send(&receiver, &client, &message).await {
+                    Ok(()) => {
+                        failures = 0;
+                        tracing::info!(
+                            receiver = receiver.name,
+                            id = message.id,
+                            title = message.title(),
+                            "told"
+                        );
+                        if !self.note(&receiver, message).await {
+                            break;
+                        }
+                    }
+                    Err(Failure { problem, retry_after }) => {
+                        let backoff = BACKOFF.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
+                        let wait = retry_after.map_or(backoff, |asked| asked.clamp(BACKOFF, RETRY_AFTER_MAX));
+                        failures += 1;
+                        tracing::warn!(
+                            receiver = receiver.name,
+                            id = message.id,
+                            problem,
+                            failures,
+                            "not told; it is tried again"
+                        );
+                        sleep_until(Instant::now() + wait).await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        receiver: &Receiver,
+        client: &reqwest::Client,
+        message: &Message,
+    ) -> Result<(), Failure> {
+        let link = self.settings.link.as_deref();
+        let body = match receiver.kind {
+            ReceiverKind::Webhook => message.webhook(link),
+            ReceiverKind::Slack => message.slack(link),
+        };
+        let body = body.to_string();
+        let mut request = client.post(&receiver.url).header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(secret) = &receiver.secret {
+            request = request.header("x-muster-signature", signature(secret, body.as_bytes()));
+        }
+        // Without the address in the error, which may be a secret.
+        let failed =
+            |error: reqwest::Error| Failure { problem: error.without_url().to_string(), retry_after: None };
+        let response = request.header("x-muster-id", &message.id).body(body).send().await.map_err(failed)?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let retry_after = response.headers().get(http::header::RETRY_AFTER);
+        let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let problem = format!("it answers {}", response.status());
+        Err(Failure { problem, retry_after: seconds.map(Duration::from_secs) })
+    }
+
+    /// Keeps that the receiver took the message; false when that is not kept now.
+    async fn note(&self, receiver: &Receiver, message: Message) -> bool {
+        let name = receiver.name.clone();
+        let act = move |fleet: &mut Fleet, now: Now| {
+            let records = fleet.alerts.told(&name, &message, now.wall);
+            ((), Effects { records, as_leader: true, ..Effects::default() })
+        };
+        self.committer.ask(STORE_PATIENCE, act).await.is_ok()
+    }
+}

@@ -1,0 +1,155 @@
+//! Which alerts are there, and what is still to be told?
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Alert, AlertKey, Conditions, Told,
+    message::Message,
+    settings::{AlertSettings, Timing},
+};
+use crate::record::{Change, Key, Record};
+
+/// All alerts.
+#[derive(Debug, Default)]
+pub(crate) struct Table(BTreeMap<AlertKey, Alert>);
+
+/// How long it has been; nothing where the clock was put back.
+fn passed(since: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(since).try_into().unwrap_or(Duration::ZERO)
+}
+
+impl Alert {
+    fn new(key: AlertKey, now: Timestamp) -> Self {
+        Self {
+            key,
+            cause: String::new(),
+            revision: String::new(),
+            started_at: now,
+            fired_at: None,
+            well_since: None,
+            resolved_at: None,
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// It is seen.
+    fn persist(&mut self, (cause, revision): &(String, String), timing: Timing, now: Timestamp) {
+        (self.well_since, self.resolved_at) = (None, None);
+        self.cause.clone_from(cause);
+        self.revision.clone_from(revision);
+        if self.fired_at.is_none() && passed(self.started_at, now) >= timing.after {
+            self.fired_at = Some(now);
+        }
+    }
+
+    /// It is not seen.
+    fn fade(&mut self, timing: Timing, now: Timestamp) {
+        let since = *self.well_since.get_or_insert(now);
+        if self.resolved_at.is_none() && passed(since, now) >= timing.settle {
+            self.resolved_at = Some(now);
+        }
+    }
+
+    /// Whether nobody needs it any more: it never fired, or is over and all who know of it know that too.
+    fn is_done(&self, settings: &AlertSettings) -> bool {
+        let waits = |name: &String| self.told.get(name).is_some_and(|told| !told.resolved);
+        match (self.fired_at, self.resolved_at) {
+            (None, _) => self.well_since.is_some(),
+            (Some(_), Some(_)) => !settings.receivers.iter().any(|receiver| waits(&receiver.name)),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether the receiver is to be told, by itself or with others of its group.
+    fn is_news(&self, receiver: &str, timing: Timing, now: Timestamp) -> bool {
+        let told = self.told.get(receiver);
+        match (self.fired_at, self.resolved_at) {
+            (None, _) => false,
+            (Some(_), Some(_)) => told.is_some_and(|told| !told.resolved),
+            (Some(_), None) => told.is_none_or(|told| told.resolved || passed(told.at, now) >= timing.repeat),
+        }
+    }
+
+    /// Whether others had time to join it.
+    fn is_ripe(&self, timing: Timing, now: Timestamp) -> bool {
+        let since = self.resolved_at.or(self.fired_at);
+        since.is_some_and(|since| passed(since, now) >= timing.group)
+    }
+}
+
+impl Table {
+    /// The alerts as a store gave them back.
+    pub(crate) fn restore(alerts: Vec<Alert>) -> Self {
+        Self(alerts.into_iter().map(|alert| (alert.key.clone(), alert)).collect())
+    }
+
+    /// Takes in what another hub did.
+    pub(crate) fn learn(&mut self, alert: Alert) {
+        self.0.insert(alert.key.clone(), alert);
+    }
+
+    /// As [`Table::learn`].
+    pub(crate) fn forget(&mut self, key: &AlertKey) {
+        self.0.remove(key);
+    }
+
+    /// Takes in what is wrong now. Gives what is to be kept.
+    pub(crate) fn step(
+        &mut self,
+        conditions: &Conditions,
+        settings: &AlertSettings,
+        now: Timestamp,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (key, seen) in &conditions.seen {
+            let before = self.0.get(key).cloned();
+            let alert = self.0.entry(key.clone()).or_insert_with(|| Alert::new(key.clone(), now));
+            alert.persist(seen, settings.timing, now);
+            if before.as_ref() != Some(alert) {
+                changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
+            }
+        }
+        self.0.retain(|key, alert| {
+            if conditions.seen.contains_key(key) || conditions.unknown.contains(&key.cluster) {
+                return true;
+            }
+            let before = (alert.well_since, alert.resolved_at);
+            alert.fade(settings.timing, now);
+            if alert.is_done(settings) {
+                changes.push(Change::Delete(Key::Alert(key.clone())));
+                return false;
+            }
+            if before != (alert.well_since, alert.resolved_at) {
+                changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
+            }
+            true
+        });
+        changes
+    }
+
+    /// What the receiver is to be told now: one message for all clusters in which the same is wrong.
+    pub(crate) fn outstanding(&self, receiver: &str, timing: Timing, now: Timestamp) -> Vec<Message> {
+        let mut groups: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
+        for alert in self.0.values().filter(|alert| alert.is_news(receiver, timing, now)) {
+            let group = (alert.key.kind, alert.key.app.clone(), alert.resolved_at.is_some());
+            groups.entry(group).or_default().push(alert);
+        }
+        let ripe =
+            groups.into_iter().filter(|(_, alerts)| alerts.iter().any(|alert| alert.is_ripe(timing, now)));
+        ripe.map(|((.., is_resolved), alerts)| Message::new(receiver, is_resolved, &alerts)).collect()
+    }
+
+    /// Notes that the receiver took a message. Gives what is to be kept.
+    pub(crate) fn told(&mut self, receiver: &str, message: &Message, now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for key in &message.keys {
+            if let Some(alert) = self.0.get_mut(key) {
+                alert.told.insert(receiver.to_owned(), Told { at: now, resolved: message.is_resolved });
+                changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
+            }
+        }
+        changes
+    }
+}

@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::{
+    message::{Message, signature},
+    settings::{AlertsFile, ReceiverKind},
+    *,
+};
+use crate::record::{Change, Key, Record};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn settings() -> AlertSettings {
+    let receiver = Receiver {
+        name: "ops".into(),
+        kind: ReceiverKind::Webhook,
+        url: "https://ops.test".into(),
+        secret: None,
+    };
+    let timing = Timing::new(Duration::from_secs(300), Duration::from_secs(3_600));
+    AlertSettings { timing, link: Some("https://hub.test".into()), receivers: vec![receiver] }
+}
+
+fn wrong(keys: &[&str]) -> Conditions {
+    let seen = keys.iter().map(|key| (key.parse().unwrap(), ("it crashes".to_owned(), "abc".to_owned())));
+    Conditions { seen: seen.collect(), ..Conditions::default() }
+}
+
+/// Lets each second pass with the same conditions, and gives the messages that were taken in that time.
+fn pass(table: &mut Table, conditions: &Conditions, seconds: std::ops::Range<i64>) -> Vec<(i64, Message)> {
+    let settings = settings();
+    let mut messages = Vec::new();
+    for second in seconds {
+        table.step(conditions, &settings, at(second));
+        for message in table.outstanding("ops", settings.timing, at(second)) {
+            table.told("ops", &message, at(second));
+            messages.push((second, message));
+        }
+    }
+    messages
+}
+
+#[test]
+fn what_lasts_is_told_once_then_again_after_a_while_and_when_it_is_over() {
+    let mut table = Table::default();
+    let broken = wrong(&["Degraded/prod/web"]);
+    assert_eq!(pass(&mut table, &broken, 0..300), []);
+    let told = pass(&mut table, &broken, 300..3_900);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].0, told[0].1.title().as_str()), (310, "web is Degraded in prod"));
+    let again = pass(&mut table, &broken, 3_900..4_000);
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_ne!(again[0].1.id, told[0].1.id, "the reminder is another message");
+    let over = pass(&mut table, &Conditions::default(), 4_000..4_200);
+    assert_eq!(over.len(), 1, "{over:?}");
+    assert_eq!(
+        (over[0].0, over[0].1.title().as_str()),
+        (4_070, "Resolved: web is no longer Degraded in prod")
+    );
+    assert_eq!(pass(&mut table, &Conditions::default(), 4_200..9_000), []);
+    let changes = table.step(&Conditions::default(), &settings(), at(9_000));
+    assert_eq!(changes, [], "nothing is left");
+}
+
+#[test]
+fn what_does_not_last_is_not_told_and_what_comes_and_goes_is_told_once() {
+    let mut table = Table::default();
+    let broken = wrong(&["OutOfSync/prod/web"]);
+    for start in [0, 400, 800] {
+        assert_eq!(pass(&mut table, &broken, start..start + 200), []);
+        assert_eq!(pass(&mut table, &Conditions::default(), start + 200..start + 400), []);
+    }
+    let mut told = pass(&mut table, &broken, 2_000..2_400);
+    for start in (2_400..5_000).step_by(60) {
+        told.extend(pass(&mut table, &Conditions::default(), start..start + 30));
+        told.extend(pass(&mut table, &broken, start + 30..start + 60));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn many_clusters_that_fail_alike_are_one_message() {
+    let mut table = Table::default();
+    let keys: Vec<String> = (0..500).map(|number| format!("Degraded/c{number:03}/web")).collect();
+    // They do not fail in the same second.
+    let mut told = Vec::new();
+    for second in 0..320 {
+        let until = usize::try_from(second + 1).unwrap() * 100;
+        let failing: Vec<&str> = keys.iter().take(until).map(String::as_str).collect();
+        told.extend(pass(&mut table, &wrong(&failing), second..second + 1));
+    }
+    assert_eq!(
+        told.len(),
+        1,
+        "{:?}",
+        told.iter().map(|(second, one)| (second, one.title())).collect::<Vec<_>>()
+    );
+    let message = &told[0].1;
+    assert_eq!(message.title(), "web is Degraded in 500 clusters");
+    let json = message.webhook(Some("https://hub.test"));
+    assert_eq!((json["count"].as_u64(), json["clusters"].as_array().unwrap().len()), (Some(500), 50));
+    assert_eq!((&json["cause"], &json["status"]), (&"it crashes".into(), &"firing".into()));
+    assert_eq!(json["link"], "https://hub.test/#/apps/web");
+    let slack = message.slack(None)["text"].as_str().unwrap().to_owned();
+    assert!(slack.contains("and 490 more") && slack.contains("`muster app web`"), "{slack}");
+}
+
+#[test]
+fn of_a_cluster_that_is_away_nothing_is_told_but_that() {
+    let mut table = Table::default();
+    pass(&mut table, &wrong(&["Degraded/prod/web"]), 0..400);
+    let mut away = wrong(&["Unreachable/prod/"]);
+    away.unknown.insert("prod".parse().unwrap());
+    let told = pass(&mut table, &away, 400..3_000);
+    let titles: Vec<String> = told.iter().map(|(_, message)| message.title()).collect();
+    assert_eq!(titles, ["prod is Unreachable"], "the app is neither over nor told again");
+    let told = pass(&mut table, &Conditions::default(), 3_000..3_200);
+    let titles: Vec<String> = told.iter().map(|(_, message)| message.title()).collect();
+    assert_eq!(
+        titles,
+        ["Resolved: web is no longer Degraded in prod", "Resolved: prod is no longer Unreachable"]
+    );
+}
+
+#[test]
+fn what_is_not_taken_is_the_same_message_the_next_time() {
+    let (mut table, settings) = (Table::default(), settings());
+    let broken = wrong(&["Degraded/prod/web"]);
+    for second in 0..320 {
+        table.step(&broken, &settings, at(second));
+    }
+    let first = table.outstanding("ops", settings.timing, at(320));
+    let second = table.outstanding("ops", settings.timing, at(330));
+    assert_eq!((first.len(), &first[0].id), (1, &second[0].id));
+}
+
+#[test]
+fn a_signature_is_that_of_rfc_4231() {
+    let expected = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    assert_eq!(signature(b"Jefe", b"what do ya want for nothing?"), expected);
+}
+
+#[test]
+fn text_for_slack_cannot_mention_or_link() {
+    let mut table = Table::default();
+    let key: AlertKey = "Degraded/prod/web".parse().unwrap();
+    let mut broken = Conditions::default();
+    broken.seen.insert(key, ("<!channel> & <https://evil.test|here>".to_owned(), String::new()));
+    let told = pass(&mut table, &broken, 0..400);
+    let text = told[0].1.slack(None)["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("&lt;!channel&gt; &amp; &lt;https://evil.test|here&gt;"), "{text}");
+}
+
+#[test]
+fn settings_are_checked_and_tell_no_address() {
+    let check = |text: &str| {
+        let mut problems = Vec::new();
+        let settings = serde_yaml::from_str::<AlertsFile>(text).unwrap().check("config.yaml", &mut problems);
+        (settings, problems.join("; "))
+    };
+    let (settings, problems) = check("receivers: [{name: ops, webhook: 'https://ops.test/x'}]");
+    assert_eq!((settings.receivers.len(), problems.as_str()), (1, ""));
+    assert_eq!(settings.timing.after, Duration::from_secs(300));
+    for (text, problem) in [
+        ("after: 2d", "alerts.after: 2d is not from 0s to 1day"),
+        ("repeat: soon", "alerts.repeat: \"soon\" is not a duration"),
+        ("receivers: [{name: a, slack: 'http://hooks.test/secret'}]", "does not begin with https://"),
+        ("receivers: [{name: a}]", "give one of"),
+        ("receivers: [{name: a, slack: 'https://x', webhook: 'https://x'}]", "give one of"),
+        ("receivers: [{slack: 'https://x'}]", "a name of its own"),
+        ("receivers: [{name: a, slack-file: /nowhere}]", "/nowhere cannot be read"),
+    ] {
+        let problems = check(text).1;
+        assert!(problems.contains(problem) && !problems.contains("secret"), "{text}: {problems}");
+    }
+    assert!(!format!("{settings:?}").contains("ops.test"));
+}
+
+proptest! {
+    /// Whatever happens, a restart at any point from what was kept tells the same, and nobody hears of the end of
+    /// what he never heard of, or twice of the same without a pause between.
+    #[test]
+    fn a_restart_changes_nothing(broken in prop::collection::vec(prop::bool::weighted(0.7), 1..60), restarts in prop::collection::vec(any::<bool>(), 60)) {
+        let settings = settings();
+        let (mut table, mut restarted) = (Table::default(), Table::default());
+        let mut kept = std::collections::BTreeMap::new();
+        let mut last = None;
+        for (index, is_broken) in broken.iter().enumerate() {
+            let conditions = if *is_broken { wrong(&["Degraded/prod/web"]) } else { Conditions::default() };
+            for second in (0..60).map(|second| i64::try_from(index).unwrap() * 60 + second) {
+                let now = at(second);
+                table.step(&conditions, &settings, now);
+                let mut changes = restarted.step(&conditions, &settings, now);
+                let messages = table.outstanding("ops", settings.timing, now);
+                prop_assert_eq!(&messages, &restarted.outstanding("ops", settings.timing, now));
+                for message in messages {
+                    prop_assert!(last.is_some() || !message.is_resolved, "the end of nothing");
+                    if let Some((resolved, when)) = last {
+                        let pause = second - when;
+                        prop_assert!(resolved != message.is_resolved || pause >= 3_600, "again after {pause} s");
+                    }
+                    last = Some((message.is_resolved, second));
+                    table.told("ops", &message, now);
+                    changes.extend(restarted.told("ops", &message, now));
+                }
+                for change in changes {
+                    match change {
+                        Change::Put(Record::Alert(alert)) => drop(kept.insert(alert.key.clone(), *alert)),
+                        Change::Delete(Key::Alert(key)) => drop(kept.remove(&key)),
+                        other => prop_assert!(false, "{:?}", other),
+                    }
+                }
+            }
+            if restarts[index] {
+                restarted = Table::restore(kept.values().cloned().collect());
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How is an alert written as bytes?
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+
+use super::{Damage, time};
+use crate::{
+    alerts::{Alert, AlertKey, Told},
+    clock::to_proto,
+};
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredAlert {
+    #[prost(string, tag = "1")]
+    cause: String,
+    #[prost(string, tag = "2")]
+    revision: String,
+    #[prost(message, optional, tag = "3")]
+    started_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    fired_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "5")]
+    well_since: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    resolved_at: Option<prost_types::Timestamp>,
+    #[prost(btree_map = "string, message", tag = "7")]
+    told: BTreeMap<String, StoredTold>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredTold {
+    #[prost(message, optional, tag = "1")]
+    at: Option<prost_types::Timestamp>,
+    #[prost(bool, tag = "2")]
+    resolved: bool,
+}
+
+/// As it is kept.
+pub(super) fn encode(alert: &Alert) -> Vec<u8> {
+    let told = |told: &Told| StoredTold { at: Some(to_proto(told.at)), resolved: told.resolved };
+    let stored = StoredAlert {
+        cause: alert.cause.clone(),
+        revision: alert.revision.clone(),
+        started_at: Some(to_proto(alert.started_at)),
+        fired_at: alert.fired_at.map(to_proto),
+        well_since: alert.well_since.map(to_proto),
+        resolved_at: alert.resolved_at.map(to_proto),
+        told: alert.told.iter().map(|(name, one)| (name.clone(), told(one))).collect(),
+    };
+    stored.encode_to_vec()
+}
+
+/// Reads back what [`encode`] wrote.
+pub(super) fn decode(key: AlertKey, message: &[u8]) -> Result<Alert, Damage> {
+    let stored = StoredAlert::decode(message).map_err(|_| Damage::Field("message"))?;
+    let maybe = |at: Option<prost_types::Timestamp>, field| at.map(|at| time(Some(at), field)).transpose();
+    let mut told = BTreeMap::new();
+    for (name, one) in stored.told {
+        told.insert(name, Told { at: time(one.at, "told")?, resolved: one.resolved });
+    }
+    Ok(Alert {
+        key,
+        cause: stored.cause,
+        revision: stored.revision,
+        started_at: time(stored.started_at, "started_at")?,
+        fired_at: maybe(stored.fired_at, "fired_at")?,
+        well_since: maybe(stored.well_since, "well_since")?,
+        resolved_at: maybe(stored.resolved_at, "resolved_at")?,
+        told,
+    })
+}

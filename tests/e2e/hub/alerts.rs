@@ -1,0 +1,196 @@
+//! Is whoever should be told what is wrong told, once, whatever happens to the hub and to the receiver?
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Router, extract::State, routing::post};
+use serde_json::Value;
+
+use super::*;
+
+/// What a receiver was sent.
+#[derive(Clone, Debug)]
+struct Received {
+    path: String,
+    id: String,
+    signature: String,
+    bytes: Vec<u8>,
+    body: Value,
+}
+
+/// A receiver that answers as it is told, and remembers what it took.
+#[derive(Clone, Default)]
+struct Receiver {
+    taken: Arc<Mutex<Vec<Received>>>,
+    /// Answers to come, before those that are well.
+    answers: Arc<Mutex<VecDeque<StatusCode>>>,
+    refused: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Receiver {
+    async fn start() -> (Receiver, SocketAddr) {
+        let receiver = Receiver::default();
+        let app = Router::new().fallback(post(take)).with_state(receiver.clone());
+        let (listener, port) = ports::listen();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (receiver, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    fn taken(&self, path: &str) -> Vec<Received> {
+        self.taken.lock().unwrap().iter().filter(|one| one.path == path).cloned().collect()
+    }
+
+    async fn waits_for(&self, path: &str, count: usize) -> Vec<Received> {
+        wait::until(&format!("{count} messages at {path}"), DEADLINE, async || {
+            let taken = self.taken(path);
+            if taken.len() >= count { Ok(taken) } else { Err(format!("{taken:?}")) }
+        })
+        .await
+    }
+}
+
+async fn take(
+    State(receiver): State<Receiver>,
+    uri: http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let text =
+        |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    let received = Received {
+        path: uri.path().to_owned(),
+        id: text("x-muster-id"),
+        signature: text("x-muster-signature"),
+        body: serde_json::from_slice(&body).unwrap(),
+        bytes: body.to_vec(),
+    };
+    if let Some(answer) = receiver.answers.lock().unwrap().pop_front() {
+        receiver.refused.lock().unwrap().push(received);
+        return answer;
+    }
+    receiver.taken.lock().unwrap().push(received);
+    StatusCode::OK
+}
+
+async fn hub_with(receiver: SocketAddr, after: &str) -> Hub {
+    Hub::start_prepared(&["--heartbeat", "1s"], |directory| {
+        let secret = directory.join("secret");
+        std::fs::write(&secret, "shared\n").unwrap();
+        let alerts = format!(
+            "alerts:\n  after: {after}\n  receivers:\n  - {{name: ops, webhook: \"http://{receiver}/ops\", secret-file: {}}}\n  \
+             - {{name: chat, slack: \"http://{receiver}/chat\"}}\n",
+            secret.display()
+        );
+        let path = directory.join("config.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + &alerts).unwrap();
+    })
+    .await
+}
+
+fn broken(app: &str) -> v1::AppStatus {
+    v1::AppStatus {
+        health: v1::HealthStatus::Degraded.into(),
+        message: "Deployment/web: CrashLoopBackOff".into(),
+        ..status(app, "abc")
+    }
+}
+
+#[tokio::test]
+async fn clusters_that_fail_alike_are_one_message_to_each_receiver_and_the_end_is_told() {
+    let (receiver, address) = Receiver::start().await;
+    // Refused at first, in all ways: nothing may be lost.
+    receiver
+        .answers
+        .lock()
+        .unwrap()
+        .extend([StatusCode::INTERNAL_SERVER_ERROR, StatusCode::TOO_MANY_REQUESTS]);
+    let hub = hub_with(address, "2s").await;
+    let mut agents = Vec::new();
+    for cluster in ["a", "b", "c"] {
+        let identity = hub.enrolled(cluster).await;
+        let mut agent = hub.agent(cluster, &identity, &[]).await.unwrap();
+        agent.report_kept(1, broken("web")).await;
+        agents.push(agent);
+    }
+    // The agents live on, and their apps get well when they are told to.
+    let (mend, mended) = tokio::sync::oneshot::channel();
+    let alive = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(300));
+        let mut mended = std::pin::pin!(mended);
+        let mut is_well = false;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => for agent in &agents {
+                    agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+                },
+                _ = &mut mended, if !is_well => {
+                    is_well = true;
+                    for agent in &agents {
+                        agent.report(2, status("web", "abc")).await;
+                    }
+                }
+            }
+        }
+    });
+
+    let ops = receiver.waits_for("/ops", 1).await.remove(0);
+    assert_eq!(
+        (&ops.body["status"], &ops.body["kind"], &ops.body["app"]),
+        (&"firing".into(), &"Degraded".into(), &"web".into())
+    );
+    let clusters: Vec<_> =
+        ops.body["clusters"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(clusters, ["a", "b", "c"]);
+    assert_eq!(ops.body["cause"], "Deployment/web: CrashLoopBackOff");
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"shared");
+    let signed: String =
+        ring::hmac::sign(&key, &ops.bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(ops.signature, format!("sha256={signed}"));
+    let chat = receiver.waits_for("/chat", 1).await.remove(0);
+    assert!(chat.body["text"].as_str().unwrap().contains("web is Degraded in 3 clusters"), "{chat:?}");
+    for refused in receiver.refused.lock().unwrap().iter() {
+        let same = receiver.taken(&refused.path).into_iter().find(|taken| taken.id == refused.id);
+        assert!(same.is_some(), "what was refused came again with its id: {refused:?}");
+    }
+
+    mend.send(()).unwrap();
+    let over = receiver.waits_for("/ops", 2).await.remove(1);
+    assert_eq!(
+        (&over.body["status"], over.body["count"].as_u64()),
+        (&"resolved".into(), Some(3)),
+        "{over:?}"
+    );
+    receiver.waits_for("/chat", 2).await;
+    assert_eq!(receiver.taken("/ops").len(), 2);
+    alive.abort();
+}
+
+#[tokio::test]
+async fn a_kill_neither_loses_nor_repeats_a_message_and_an_agent_that_is_gone_is_told() {
+    let (receiver, address) = Receiver::start().await;
+    let mut hub = hub_with(address, "1s").await;
+    let identity = hub.enrolled("prod").await;
+    let mut agent = hub.agent("prod", &identity, &[]).await.unwrap();
+    agent.report_kept(1, status("web", "abc")).await;
+    drop(agent);
+    let told = receiver.waits_for("/ops", 1).await;
+    assert_eq!(told[0].body["title"], "prod is Unreachable", "{told:?}");
+    receiver.waits_for("/chat", 1).await;
+    // What was taken is kept a moment later.
+    wait::until("the note that it was taken", DEADLINE, async || {
+        hub.program.log().matches("told").count() >= 2
+    })
+    .await;
+    hub.program.kill();
+    hub.restart().await;
+    let _agent = hub.agent("prod", &identity, &[status("web", "abc")]).await.unwrap();
+    let told = receiver.waits_for("/ops", 2).await;
+    assert_eq!(told[1].body["status"], "resolved", "{told:?}");
+    assert_eq!(told[1].body["kind"], "Unreachable");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
