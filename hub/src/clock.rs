@@ -1,6 +1,9 @@
 //! What time is it, for decisions that get the time passed in?
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -37,6 +40,11 @@ impl Clock {
     pub fn left_until(&self, time: Timestamp) -> Duration {
         time.duration_since(self.now().wall).try_into().unwrap_or(Duration::ZERO)
     }
+}
+
+/// As people read it, to the second.
+pub(crate) fn for_people(time: Timestamp) -> impl fmt::Display {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 /// As protobuf has it.

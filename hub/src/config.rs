@@ -8,6 +8,7 @@ mod store;
 use std::{
     fmt, fs, io,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -34,7 +35,7 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const LISTEN_DEFAULT: &str = "0.0.0.0:8443";
 const CERTIFICATE_LIFETIME_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
-const HEARTBEAT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+const HEARTBEAT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
 /// Flags of `muster-hub run`, and the environment variables in their place.
 #[derive(Args, Clone, Debug, Default)]
@@ -247,7 +248,7 @@ fn parse(text: &str, path: &str) -> Result<File, ConfigError> {
 fn file_in(directory: &Path) -> Result<(String, String), ConfigError> {
     let path = directory.join(CONFIG_FILE);
     let shown = path.display().to_string();
-    let text = read_limited(&path).map_err(|error| {
+    let text = read_limited(&path, CONFIG_BYTES_MAX).map_err(|error| {
         ConfigError(vec![match error.kind() {
             io::ErrorKind::NotFound => format!(
                 "there is no {shown}; run `muster-hub init --dir {} --address HOST:PORT` first",
@@ -259,9 +260,10 @@ fn file_in(directory: &Path) -> Result<(String, String), ConfigError> {
     Ok((text, shown))
 }
 
-fn read_limited(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > CONFIG_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {CONFIG_BYTES_MAX} bytes")));
+/// The text of a file, which may have at most so many bytes.
+pub(crate) fn read_limited(path: &Path, bytes_max: u64) -> io::Result<String> {
+    if fs::metadata(path)?.len() > bytes_max {
+        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
     }
     fs::read_to_string(path)
 }
@@ -277,14 +279,13 @@ fn read<T>(
     parse(&text).map_err(|problem| problems.push(format!("{place}: {problem}"))).ok()
 }
 
-fn duration(
-    text: &str,
-    default: Duration,
-    range: &std::ops::RangeInclusive<Duration>,
-) -> Result<Duration, String> {
-    if text.is_empty() {
-        return Ok(default);
-    }
+/// A duration within a range; nothing stands for the default.
+fn duration(text: &str, default: Duration, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    if text.is_empty() { Ok(default) } else { duration_within(text, range) }
+}
+
+/// A duration within a range.
+pub(crate) fn duration_within(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let parsed =
         humantime::parse_duration(text).map_err(|error| format!("{text:?} is not a duration: {error}"))?;
     if !range.contains(&parsed) {

@@ -1,5 +1,7 @@
 // How are elements made? Text is always text: nothing is ever parsed as HTML.
 
+import { ago } from "./words.js";
+
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -34,6 +36,12 @@ export function table(caption, heads, rows) {
       h("caption", {}, caption),
       h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, rows)));
+}
+
+export function errorList(errors) {
+  if (!errors?.length) return [];
+  return [h("h2", {}, "Errors"), h("ul", { class: "log card" }, errors.map((error) => h("li", {},
+    error.place ? h("code", {}, error.place) : "", " ", error.message, " ", h("span", { class: "soft" }, ago(error.since)))))];
 }
 
 export function facts(pairs) {

@@ -5,7 +5,7 @@ const RETRY_MAX = 15000;
 
 export class Fleet {
   clusters = new Map();
-  apps = new Map();
+  #apps = new Map(); // of each cluster, by name
   events = [];
   isComplete = false;
   #source;
@@ -48,7 +48,11 @@ export class Fleet {
   }
 
   appsOf(cluster) {
-    return [...this.apps.values()].filter((app) => app.cluster === cluster);
+    return [...(this.#apps.get(cluster)?.values() ?? [])];
+  }
+
+  get apps() {
+    return [...this.#apps.values()].flatMap((apps) => [...apps.values()]);
   }
 
   #take({ cluster, app, removedApp, initialStateEnd, event }) {
@@ -56,19 +60,19 @@ export class Fleet {
       this.clusters.set(cluster.name, cluster);
       this.#fresh?.clusters.add(cluster.name);
       // Its apps are as well known as it is connected.
-      for (const one of this.apps.values()) if (one.cluster === cluster.name) one.connection = cluster.connection;
+      for (const one of this.appsOf(cluster.name)) one.connection = cluster.connection;
     } else if (app) {
-      const key = `${app.cluster}/${app.status.app}`;
-      this.apps.set(key, app);
-      this.#fresh?.apps.add(key);
+      if (!this.#apps.has(app.cluster)) this.#apps.set(app.cluster, new Map());
+      this.#apps.get(app.cluster).set(app.status.app, app);
+      this.#fresh?.apps.add(app);
     } else if (removedApp) {
-      this.apps.delete(`${removedApp.cluster}/${removedApp.app}`);
+      this.#apps.get(removedApp.cluster)?.delete(removedApp.app);
     } else if (event) {
       this.events.unshift(event);
       this.events.length = Math.min(this.events.length, EVENTS_MAX);
     } else if (initialStateEnd) {
       for (const name of this.clusters.keys()) if (!this.#fresh.clusters.has(name)) this.clusters.delete(name);
-      for (const key of this.apps.keys()) if (!this.#fresh.apps.has(key)) this.apps.delete(key);
+      for (const app of this.apps) if (!this.#fresh.apps.has(app)) this.#apps.get(app.cluster).delete(app.status.app);
       this.#fresh = undefined;
       this.isComplete = true;
       this.#retry = 1000;

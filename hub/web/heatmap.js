@@ -51,7 +51,7 @@ function tiles(clusters) {
   return { element, cells };
 }
 
-export function grouped(clusters) {
+function grouped(clusters) {
   const label = GROUP_LABELS.find((name) => clusters.some((cluster) => cluster.status?.labels?.[name]));
   const groups = new Map();
   for (const cluster of clusters) {
@@ -66,7 +66,8 @@ export class HeatMap {
   #shape;
   #cells;
 
-  show(clusters, apps) {
+  show(clusters, fleet) {
+    const apps = new Map(clusters.flatMap(({ name }) => fleet.appsOf(name)).map((app) => [`${app.cluster}/${app.status.app}`, app]));
     const names = [...new Set([...apps.values()].map((app) => app.status.app))].sort();
     const isSmall = clusters.length * (names.length + 1) <= CELLS_MAX;
     const shape = JSON.stringify([isSmall, clusters.map((cluster) => [cluster.name, cluster.status?.labels?.env]),
@@ -77,22 +78,14 @@ export class HeatMap {
       this.#cells = made.cells;
       this.element.replaceChildren(made.element);
     }
-    const byCluster = Map.groupBy ? Map.groupBy(apps.values(), (app) => app.cluster) : group(apps.values());
     for (const cluster of clusters) {
-      const word = words.cluster(cluster, byCluster.get(cluster.name) ?? []);
+      const word = words.cluster(cluster, fleet.appsOf(cluster.name));
       paint(this.#cells.get(cluster.name), word, `${cluster.name}: ${word.text}`);
     }
     if (!isSmall) return;
     for (const [key, app] of apps) {
       const word = words.app(app);
-      const cell = this.#cells.get(key);
-      if (cell) paint(cell, word, `${app.status.app} in ${app.cluster}: ${word.text}`);
+      paint(this.#cells.get(key), word, `${app.status.app} in ${app.cluster}: ${word.text}`);
     }
   }
-}
-
-function group(apps) {
-  const groups = new Map();
-  for (const app of apps) groups.set(app.cluster, [...(groups.get(app.cluster) ?? []), app]);
-  return groups;
 }

@@ -12,7 +12,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::PathBuf,
 };
 
@@ -24,7 +23,7 @@ use super::{
     policy::{Binding, Policy, Role, Scope, Subject},
     user::{TokenHash, TokenUser, TokenUsers},
 };
-use crate::{identity::OperatorName, pattern::Pattern};
+use crate::{config::read_limited, identity::OperatorName, pattern::Pattern};
 
 /// Largest file of certificates looked at, in bytes.
 const CA_BYTES_MAX: u64 = 1024 * 1024;
@@ -212,12 +211,7 @@ fn issuer(text: IssuerText) -> Result<Issuer, String> {
     let ca = match text.ca {
         None => None,
         Some(path) => {
-            let read = fs::metadata(&path).and_then(|metadata| {
-                if metadata.len() > CA_BYTES_MAX {
-                    return Err(std::io::Error::other(format!("it has more than {CA_BYTES_MAX} bytes")));
-                }
-                fs::read_to_string(&path)
-            });
+            let read = read_limited(&path, CA_BYTES_MAX);
             Some(read.map_err(|error| format!("ca {} cannot be read: {error}", path.display()))?)
         }
     };

@@ -6,7 +6,7 @@ use ring::{digest, hmac};
 use serde_json::{Value, json};
 
 use super::{Alert, AlertKey, AlertKind};
-use crate::authority::hex;
+use crate::{authority::hex, clock::for_people};
 
 /// Clusters that a message names; it always has their number.
 const CLUSTERS_MAX: usize = 50;
@@ -142,7 +142,7 @@ impl Message {
         if !self.is_resolved {
             lines.push(escaped(&self.cause()));
             if let Some(since) = self.alerts.iter().map(|alert| alert.started_at).min() {
-                lines.push(format!("since {}", since.strftime("%Y-%m-%d %H:%M:%S UTC")));
+                lines.push(format!("since {}", for_people(since)));
             }
             lines.push(format!("`{}`", self.next()));
         }

@@ -19,7 +19,11 @@ mod tests;
 pub use self::settings::{AlertSettings, Receiver, ReceiverKind, Timing};
 pub(crate) use self::{send::Sender, settings::AlertsFile, table::Table};
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName};
@@ -121,5 +125,5 @@ pub struct Conditions {
     /// Cause and revision of each.
     pub seen: BTreeMap<AlertKey, (String, String)>,
     /// Clusters of which nothing is known now: what was wrong there is neither worse nor better.
-    pub unknown: std::collections::BTreeSet<ClusterName>,
+    pub unknown: BTreeSet<ClusterName>,
 }

@@ -89,15 +89,16 @@ impl Sender {
                 match self.send(&receiver, &client, &message).await {
                     Ok(()) => {
                         failures = 0;
+                        if !self.note(&receiver, message.clone()).await {
+                            break;
+                        }
+                        // Only now: what is in the log is kept.
                         tracing::info!(
                             receiver = receiver.name,
                             id = message.id,
                             title = message.title(),
                             "told"
                         );
-                        if !self.note(&receiver, message).await {
-                            break;
-                        }
                     }
                     Err(Failure { problem, retry_after }) => {
                         let backoff = BACKOFF.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);

@@ -10,14 +10,22 @@
 //!   - {name: chat, slack-file: /etc/muster/slack-url}
 //! ```
 
-use std::{collections::BTreeSet, fmt, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
+use crate::config::{duration_within, read_limited};
+
 const AFTER_DEFAULT: Duration = Duration::from_secs(5 * 60);
-const AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+const AFTER_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 const REPEAT_DEFAULT: Duration = Duration::from_secs(4 * 3600);
-const REPEAT_MIN: Duration = Duration::from_secs(60);
+const REPEAT_RANGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
 /// Longest time that something must be gone before it counts as over, so that what comes and goes is told once.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for others that fail in the same way, so that they are one message.
@@ -111,24 +119,15 @@ impl AlertsFile {
     pub(crate) fn check(self, path: &str, problems: &mut Vec<String>) -> AlertSettings {
         let mut wrong =
             |place: &str, problem: &str| problems.push(format!("{path}: alerts.{place}: {problem}"));
-        let mut duration =
-            |text: Option<String>, name: &str, default: Duration, least: Duration, most: Duration| {
-                let Some(text) = text else { return default };
-                match humantime::parse_duration(&text) {
-                    Ok(read) if (least..=most).contains(&read) => read,
-                    Ok(_) => {
-                        let [least, most] = [least, most].map(humantime::format_duration);
-                        wrong(name, &format!("{text} is not from {least} to {most}"));
-                        default
-                    }
-                    Err(error) => {
-                        wrong(name, &format!("{text:?} is not a duration: {error}"));
-                        default
-                    }
-                }
-            };
-        let after = duration(self.after, "after", AFTER_DEFAULT, Duration::ZERO, AFTER_MAX);
-        let repeat = duration(self.repeat, "repeat", REPEAT_DEFAULT, REPEAT_MIN, AFTER_MAX * 30);
+        let mut read = |text: Option<String>, name: &str, default, range| {
+            let Some(text) = text else { return default };
+            duration_within(&text, range).unwrap_or_else(|problem| {
+                wrong(name, &problem);
+                default
+            })
+        };
+        let after = read(self.after, "after", AFTER_DEFAULT, &AFTER_RANGE);
+        let repeat = read(self.repeat, "repeat", REPEAT_DEFAULT, &REPEAT_RANGE);
         let mut names = BTreeSet::new();
         let mut receivers = Vec::new();
         for (index, text) in self.receivers.into_iter().enumerate() {
@@ -165,15 +164,11 @@ impl ReceiverText {
     }
 }
 
-fn text_of(file: &PathBuf) -> Result<String, String> {
-    let unreadable = |problem: String| format!("{} cannot be read: {problem}", file.display());
-    let bytes = fs::metadata(file).map_err(|error| unreadable(error.to_string()))?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    let text = fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
+fn text_of(file: &Path) -> Result<String, String> {
+    let unreadable = |problem: &dyn fmt::Display| format!("{} cannot be read: {problem}", file.display());
+    let text = read_limited(file, FILE_BYTES_MAX).map_err(|error| unreadable(&error))?;
     match text.trim() {
-        "" => Err(unreadable("it is empty".to_owned())),
+        "" => Err(unreadable(&"it is empty")),
         text => Ok(text.to_owned()),
     }
 }

@@ -34,22 +34,32 @@ impl Alert {
         }
     }
 
-    /// It is seen.
-    fn persist(&mut self, (cause, revision): &(String, String), timing: Timing, now: Timestamp) {
+    /// It is seen. Says whether that changes anything.
+    fn persist(&mut self, (cause, revision): &(String, String), timing: Timing, now: Timestamp) -> bool {
+        let fires = self.fired_at.is_none() && passed(self.started_at, now) >= timing.after;
+        // One that is resolved has been well, and keeps that time until it is seen again.
+        let is_same = self.well_since.is_none() && self.cause == *cause && self.revision == *revision;
+        if is_same && !fires {
+            return false;
+        }
         (self.well_since, self.resolved_at) = (None, None);
         self.cause.clone_from(cause);
         self.revision.clone_from(revision);
-        if self.fired_at.is_none() && passed(self.started_at, now) >= timing.after {
+        if fires {
             self.fired_at = Some(now);
         }
+        true
     }
 
-    /// It is not seen.
-    fn fade(&mut self, timing: Timing, now: Timestamp) {
+    /// It is not seen. Says whether that changes anything.
+    fn fade(&mut self, timing: Timing, now: Timestamp) -> bool {
+        let begins = self.well_since.is_none();
         let since = *self.well_since.get_or_insert(now);
-        if self.resolved_at.is_none() && passed(since, now) >= timing.settle {
+        let ends = self.resolved_at.is_none() && passed(since, now) >= timing.settle;
+        if ends {
             self.resolved_at = Some(now);
         }
+        begins || ends
     }
 
     /// Whether nobody needs it any more: it never fired, or is over and all who know of it know that too.
@@ -104,10 +114,9 @@ impl Table {
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, seen) in &conditions.seen {
-            let before = self.0.get(key).cloned();
+            let is_new = !self.0.contains_key(key);
             let alert = self.0.entry(key.clone()).or_insert_with(|| Alert::new(key.clone(), now));
-            alert.persist(seen, settings.timing, now);
-            if before.as_ref() != Some(alert) {
+            if alert.persist(seen, settings.timing, now) || is_new {
                 changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
             }
         }
@@ -115,13 +124,12 @@ impl Table {
             if conditions.seen.contains_key(key) || conditions.unknown.contains(&key.cluster) {
                 return true;
             }
-            let before = (alert.well_since, alert.resolved_at);
-            alert.fade(settings.timing, now);
+            let has_changed = alert.fade(settings.timing, now);
             if alert.is_done(settings) {
                 changes.push(Change::Delete(Key::Alert(key.clone())));
                 return false;
             }
-            if before != (alert.well_since, alert.resolved_at) {
+            if has_changed {
                 changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
             }
             true

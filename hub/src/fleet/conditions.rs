@@ -3,7 +3,10 @@
 use muster_wire::v1::{HealthStatus, SyncStatus};
 
 use super::state::{App, Link, State};
-use crate::alerts::{AlertKey, AlertKind, Conditions};
+use crate::{
+    alerts::{AlertKey, AlertKind, Conditions},
+    clock::for_people,
+};
 
 impl State {
     /// What is wrong now. Of a cluster that is not connected only that is known.
@@ -27,7 +30,7 @@ impl State {
                 let key = AlertKey { kind: AlertKind::Unreachable, cluster: name.clone(), app: None };
                 let cause = match cluster.last_seen {
                     Some(seen) => {
-                        format!("nothing was heard since {}", seen.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                        format!("nothing was heard since {}", for_people(seen))
                     }
                     None => "nothing was heard".to_owned(),
                 };

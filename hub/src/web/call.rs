@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, HeaderValue, Request, header};
 use bytes::{Buf as _, Bytes};
 use futures::{Stream, stream};
 use http_body_util::BodyExt as _;
-use muster_wire::MESSAGE_BYTES_MAX;
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -106,7 +105,6 @@ impl Answer {
                 Some(Err(status)) => return Err(status.into()),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(mut data) => {
-                        debug_assert!(data.remaining() <= 2 * MESSAGE_BYTES_MAX);
                         let bytes = data.copy_to_bytes(data.remaining());
                         self.frames.add(&bytes);
                     }

@@ -22,7 +22,7 @@ use tokio::{
     time::{interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{either::Either, sync::CancellationToken};
 
 use super::settings::DashboardSettings;
 use crate::{reload::Watched, tls::provider};
@@ -40,14 +40,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection that is ready to be served.
 pub(super) struct Stream {
-    bytes: Bytes,
+    bytes: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     /// Its place among the connections at once.
     _place: OwnedSemaphorePermit,
-}
-
-enum Bytes {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// Where a request comes from.
@@ -132,7 +127,7 @@ async fn accept(
         let ready = ready.clone();
         match &tls {
             None => {
-                let stream = Stream { bytes: Bytes::Plain(stream), _place: place };
+                let stream = Stream { bytes: Either::Left(stream), _place: place };
                 let _ = ready.send((stream, address)).await; // the hub stops
             }
             Some(tls) => {
@@ -141,7 +136,7 @@ async fn accept(
                     let shaken = timeout(HANDSHAKE_MAX, TlsAcceptor::from(config).accept(stream)).await;
                     match shaken {
                         Ok(Ok(stream)) => {
-                            let stream = Stream { bytes: Bytes::Tls(Box::new(stream)), _place: place };
+                            let stream = Stream { bytes: Either::Right(Box::new(stream)), _place: place };
                             let _ = ready.send((stream, address)).await; // the hub stops
                         }
                         Ok(Err(error)) => tracing::debug!(peer = %address, %error, "no TLS connection"),
@@ -211,32 +206,20 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Bytes::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        Pin::new(&mut self.get_mut().bytes).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        Pin::new(&mut self.get_mut().bytes).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        Pin::new(&mut self.get_mut().bytes).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        Pin::new(&mut self.get_mut().bytes).poll_shutdown(context)
     }
 }

@@ -27,7 +27,7 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State},
     http::{HeaderMap, StatusCode},
     middleware,
     response::{IntoResponse as _, Response},
@@ -176,8 +176,8 @@ async fn log_in(
     Ok(([(http::header::SET_COOKIE, cookie)], answer::json(StatusCode::OK, who.into())).into_response())
 }
 
-async fn log_out(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Refusal> {
-    session::check_origin(request.headers())?;
+async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    session::check_origin(&headers)?;
     let cookie = session::no_cookie(web.is_secure);
     Ok(([(http::header::SET_COOKIE, cookie)], answer::json(StatusCode::OK, "{}".into())).into_response())
 }

@@ -1,7 +1,7 @@
 // How is one app, in each cluster it is in?
 
 import { call } from "../api.js";
-import { facts, h, table, tag } from "../dom.js";
+import { errorList, facts, h, table, tag } from "../dom.js";
 import * as words from "../words.js";
 
 const OBJECTS_MAX = 200;
@@ -13,7 +13,7 @@ export function app({ fleet, name, query }) {
   let isEnded = false;
   // The watch says that something changed; objects and drifts are asked for.
   const draw = async () => {
-    const key = JSON.stringify([...fleet.apps.values()].filter((one) => one.status.app === name && (!cluster || one.cluster === cluster)));
+    const key = JSON.stringify(fleet.apps.filter((one) => one.status.app === name && (!cluster || one.cluster === cluster)));
     if (key === seen) return;
     seen = key;
     try {
@@ -55,7 +55,7 @@ function view({ cluster, status }, isOnly) {
       ["Last sync", words.ago(status.syncedAt)],
       ["Objects", String(status.objectCount ?? 0)],
     ]),
-    errors(status.errors ?? []),
+    errorList(status.errors),
     drifts(status.drifts ?? []),
     objects(status, isOnly),
   ];
@@ -63,12 +63,6 @@ function view({ cluster, status }, isOnly) {
   const isWell = words.app({ connection: "CONNECTION_CONNECTED", status }).look === "good";
   return [h("details", isWell ? {} : { open: true },
     h("summary", {}, h("b", {}, cluster), " ", tag(words.sync(status.sync)), " ", tag(words.health(status.health))), ...parts.flat())];
-}
-
-function errors(list) {
-  if (!list.length) return [];
-  return [h("h2", {}, "Errors"), h("ul", { class: "log card" }, list.map((error) => h("li", {},
-    error.place ? h("code", {}, error.place) : "", " ", error.message, " ", h("span", { class: "soft" }, words.ago(error.since)))))];
 }
 
 function drifts(list) {

@@ -1,6 +1,6 @@
 // How is one cluster?
 
-import { facts, h, table, tag } from "../dom.js";
+import { errorList, facts, h, table, tag } from "../dom.js";
 import * as words from "../words.js";
 
 export function cluster({ fleet, name }) {
@@ -35,11 +35,7 @@ function view(one, apps) {
       ["Certificate ends", one.certificateExpiresAt],
       ["Revoked", words.ago(one.revokedAt)],
     ]),
-    (status.errors ?? []).length
-      ? [h("h2", {}, "Errors"), h("ul", { class: "log card" }, status.errors.map((error) => h("li", {},
-        error.place ? h("code", {}, error.place) : "", " ", error.message, " ",
-        h("span", { class: "soft" }, words.ago(error.since)))))]
-      : [],
+    errorList(status.errors),
     h("h2", {}, "Apps"),
     table(`${apps.length} apps`, ["App", "Sync", "Health", "Revision", "Since", "Why"], apps.map((app) => h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/apps/${app.status.app}?cluster=${one.name}` }, app.status.app)),

@@ -25,13 +25,12 @@ export function overview({ fleet, query, setQuery }) {
 
   const draw = () => {
     const wanted = text.value.trim().toLowerCase();
-    const apps = [...fleet.apps.values()];
+    const { apps } = fleet;
     const matching = [...fleet.clusters.values()].filter((cluster) => matches(cluster, fleet, wanted));
     const clusters = matching
       .filter((cluster) => !only.checked || words.cluster(cluster, fleet.appsOf(cluster.name)).look !== "good")
       .sort((one, other) => one.name.localeCompare(other.name));
     const names = new Set(clusters.map((cluster) => cluster.name));
-    const inView = new Map([...fleet.apps].filter(([, app]) => names.has(app.cluster)));
     const bad = apps.filter((app) => ["bad", "busy"].includes(words.app(app).look));
     setText(sums.clusters.count, String(fleet.clusters.size));
     const away = [...fleet.clusters.values()].filter((cluster) => cluster.connection === "CONNECTION_UNREACHABLE");
@@ -41,7 +40,7 @@ export function overview({ fleet, query, setQuery }) {
     setText(sums.healthy.count, String(apps.filter((app) => app.status.health === "HEALTH_STATUS_HEALTHY").length));
     setText(sums.problems.count, String(bad.length));
     nothing.hidden = clusters.length > 0;
-    map.show(clusters, inView);
+    map.show(clusters, fleet);
     const list = bad.filter((app) => names.has(app.cluster)).slice(0, PROBLEMS_MAX);
     const key = JSON.stringify(list.map((app) => [app.cluster, app.status]));
     if (key !== shown) {

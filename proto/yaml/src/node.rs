@@ -133,7 +133,14 @@ impl Node {
 
     /// The value alone, as JSON.
     pub fn into_json(self) -> serde_json::Value {
-        match self.value {
+        self.value.into_json()
+    }
+}
+
+impl Value {
+    /// The same as JSON, without places.
+    pub fn into_json(self) -> serde_json::Value {
+        match self {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => serde_json::Value::Bool(value),
             Value::Number(value) => serde_json::Value::Number(value),

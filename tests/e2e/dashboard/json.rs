@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use muster_tests::fleet::{DEADLINE, Fleet, Target, files_below};
+use muster_tests::fleet::{self, DEADLINE, Fleet, Target};
 use muster_tests::process::Launch;
-use muster_tests::{certificates, wait};
+use muster_tests::{certificates, skip, wait};
 use serde_json::json;
 
 use super::http::{self, Events};
@@ -12,9 +12,7 @@ use super::http::{self, Events};
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 async fn fleet() -> (Fleet, Vec<Target>) {
-    let files =
-        files_below(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/example-fleet"))
-            .unwrap();
+    let files = fleet::example().unwrap();
     let targets = Target::simulated(&["dev", "prod"]).await;
     let mut fleet = Fleet::start_promoting(&files).await.unwrap();
     for target in &targets {
@@ -142,6 +140,7 @@ async fn every_answer_is_locked_down_and_the_api_describes_itself() {
 
 #[tokio::test]
 async fn with_a_certificate_it_is_tls_and_a_new_certificate_is_taken_over() {
+    let Some(curl) = skip::program("curl") else { return };
     let directory = muster_tests::scratch::Scratch::new("certificate").unwrap();
     let (certificate, key) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
     let write = |authority: &certificates::Authority| {
@@ -159,7 +158,7 @@ async fn with_a_certificate_it_is_tls_and_a_new_certificate_is_taken_over() {
     let get = async |authority: &certificates::Authority| {
         let trusted = directory.path().join("ca.crt");
         std::fs::write(&trusted, authority.certificate()).unwrap();
-        let curl = Launch::command("curl").args(["--silent", "--fail", "--cacert"]).arg(&trusted).arg(&url);
+        let curl = Launch::command(&curl).args(["--silent", "--fail", "--cacert"]).arg(&trusted).arg(&url);
         curl.quiet().run(DEADLINE).await.unwrap()
     };
     assert!(get(&first).await.stdout.contains("openapi"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_tests::fleet::{Fleet, Target, files_below};
+use muster_tests::fleet::{self, Fleet, Target};
 use serde_json::json;
 
 use super::browser::Browser;
@@ -52,8 +52,7 @@ return problems;
 "#;
 
 fn files() -> BTreeMap<String, Vec<u8>> {
-    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/example-fleet");
-    let mut files = files_below(&example).unwrap();
+    let mut files = fleet::example().unwrap();
     files.get_mut("muster.yaml").unwrap().extend(WAVES.bytes());
     files
 }

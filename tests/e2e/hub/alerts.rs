@@ -188,9 +188,17 @@ async fn a_kill_neither_loses_nor_repeats_a_message_and_an_agent_that_is_gone_is
     .await;
     hub.program.kill();
     hub.restart().await;
-    let _agent = hub.agent("prod", &identity, &[status("web", "abc")]).await.unwrap();
+    let agent = hub.agent("prod", &identity, &[status("web", "abc")]).await.unwrap();
+    let alive = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(300));
+        loop {
+            ticks.tick().await;
+            agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+        }
+    });
     let told = receiver.waits_for("/ops", 2).await;
     assert_eq!(told[1].body["status"], "resolved", "{told:?}");
     assert_eq!(told[1].body["kind"], "Unreachable");
     assert_eq!(told.len(), 2, "{told:?}");
+    alive.abort();
 }

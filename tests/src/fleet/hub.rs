@@ -42,14 +42,21 @@ impl Hub {
             .await?;
         succeeded("muster-hub init", init)?;
         let dashboard = SocketAddr::from(([127, 0, 0, 1], ports::free()));
-        let mut program = Launch::binary("muster-hub")?
+        let program = Launch::binary("muster-hub")?
             .args(["run", "--dir"])
             .arg(&directory)
             .args(["--listen", &address.to_string(), "--dashboard", &dashboard.to_string()])
             .args(arguments)
             .start()?;
-        program.wait_for_port(address, DEADLINE).await?;
-        Ok(Hub { program, directory, address, dashboard })
+        let mut hub = Hub { program, directory, address, dashboard };
+        hub.listens().await?;
+        Ok(hub)
+    }
+
+    async fn listens(&mut self) -> Result<(), Error> {
+        self.program.wait_for_port(self.address, DEADLINE).await?;
+        self.program.wait_for_port(self.dashboard, DEADLINE).await?;
+        Ok(())
     }
 
     /// Starts it again on the same port and directory, after a kill; it listens when this returns.
@@ -58,8 +65,7 @@ impl Hub {
     /// See [`Error`].
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.program.restart()?;
-        self.program.wait_for_port(self.address, DEADLINE).await?;
-        Ok(())
+        self.listens().await
     }
 
     /// HOST:PORT, as agents are told.

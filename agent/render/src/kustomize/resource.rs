@@ -128,7 +128,7 @@ pub(crate) fn text_of(value: &Value) -> String {
 /// The value that a text stands for when nothing says of which type it is.
 pub(crate) fn plain(text: &str) -> Result<Value, String> {
     let value = muster_yaml::plain(text, Reading::AsKustomize).map_err(|error| error.message)?;
-    Ok(Node { at: muster_yaml::Mark::START, value, written: Written::Plain }.into_json())
+    Ok(value.into_json())
 }
 
 /// The text of a scalar as it was written, unless another value was put there since.

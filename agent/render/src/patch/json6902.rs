@@ -79,8 +79,6 @@ impl Operations {
     }
 }
 
-/// The first document of a text, which ends where it ends: a block scalar there has no last line
-/// break that is not written.
 /// Makes of integers what they are once Go has read them from JSON: they go through a float.
 pub(crate) fn as_json_numbers(value: &mut Value) {
     match value {
@@ -95,6 +93,8 @@ pub(crate) fn as_json_numbers(value: &mut Value) {
     }
 }
 
+/// The first document of a text, which ends where it ends: a block scalar there has no last line
+/// break that is not written.
 fn first_document(text: &str, limits: &Limits) -> Result<Value, PatchError> {
     let part = Part { text: text.into(), line: 1, syntax: Syntax::Yaml };
     match part.read(Reading::AsKubectl, limits) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_yaml::{Limits, Mark, Node, Part, Reading, ScalarType, Syntax, Written};
+use muster_yaml::{Limits, Node, Part, Reading, ScalarType, Syntax};
 use serde_json::Value;
 
 /// How scalars were written, where that decides what a patch makes of them; everything that is
@@ -181,12 +181,6 @@ fn needs_quotes(text: &str) -> bool {
         || !means_text(Reading::AsKustomize)
 }
 
-/// The value of a text without quotes, if JSON has one.
-fn plain(text: &str) -> Option<Value> {
-    let value = muster_yaml::plain(text, Reading::AsKustomize).ok()?;
-    Some(Node { at: Mark::START, value, written: Written::Plain }.into_json())
-}
-
 /// Whether this is `yes`, `off` or the like.
 fn is_old_boolean(text: &str) -> bool {
     matches!(muster_yaml::plain(text, Reading::AsKubectl), Ok(muster_yaml::Value::Bool(_)))
@@ -282,7 +276,8 @@ impl Tree {
                 };
                 let value = match spelling.marked_type() {
                     None | Some(ScalarType::Text) => value,
-                    Some(_) => plain(&text).unwrap_or(value),
+                    Some(_) => muster_yaml::plain(&text, Reading::AsKustomize)
+                        .map_or(value, muster_yaml::Value::into_json),
                 };
                 Shape::Scalar(Scalar { value, text, style })
             }

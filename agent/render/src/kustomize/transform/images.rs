@@ -22,11 +22,13 @@ pub(super) fn run(map: &mut ResMap, image: &Image, specs: &[FieldSpec]) -> Resul
         .map_err(|_| format!("images: the name '{}' is no regular expression", image.name))?;
     let update = |value: &mut Value| update(value, image, &pattern);
     for resource in map.list.iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {
-        let mut walk = Walk { update: &update, way: Vec::new(), changed: Vec::new() };
-        walk.down(&mut resource.value)
+        let changed = walk(&mut resource.value, &update)
             .map_err(|error| format!("images of {} {}: {error}", resource.kind(), resource.name()))?;
         // Kustomize puts a scalar without a type there.
-        walk.changed.into_iter().for_each(|place| resource.shared.note_untyped(place));
+        for mut way in changed {
+            way.reverse();
+            resource.shared.note_untyped(Place(way));
+        }
     }
     for resource in map.list.iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {
         for spec in specs {
@@ -36,57 +38,62 @@ pub(super) fn run(map: &mut ResMap, image: &Image, specs: &[FieldSpec]) -> Resul
     Ok(())
 }
 
-/// A way through all of an object.
-struct Walk<'u> {
-    update: &'u dyn Fn(&mut Value) -> Result<bool, String>,
-    way: Vec<Step>,
-    /// The images that were changed.
-    changed: Vec<Place>,
+/// The way to an image, from its end.
+type Back = Vec<Step>;
+
+/// Goes through all of a value, and gives the ways to the images that were changed.
+fn walk(
+    value: &mut Value,
+    update: &impl Fn(&mut Value) -> Result<bool, String>,
+) -> Result<Vec<Back>, String> {
+    let mut changed = Vec::new();
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let mut below = walk(value, update)?;
+                if LISTS.contains(&key.as_str()) {
+                    below.extend(containers(value, update)?);
+                }
+                add_below(&mut changed, below, || Step::Key(key.clone()));
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                add_below(&mut changed, walk(item, update)?, || Step::Index(index));
+            }
+        }
+        _ => {}
+    }
+    Ok(changed)
 }
 
-impl Walk<'_> {
-    fn down(&mut self, value: &mut Value) -> Result<(), String> {
-        match value {
+fn containers(
+    value: &mut Value,
+    update: &impl Fn(&mut Value) -> Result<bool, String>,
+) -> Result<Vec<Back>, String> {
+    let mut changed = Vec::new();
+    for (index, item) in value.as_array_mut().into_iter().flatten().enumerate() {
+        match item {
+            Value::Null => {}
             Value::Object(fields) => {
-                for (key, value) in fields {
-                    self.way.push(Step::Key(key.clone()));
-                    self.down(value)?;
-                    if LISTS.contains(&key.as_str()) {
-                        self.containers(value)?;
-                    }
-                    self.way.pop();
+                if let Some(image) = fields.get_mut("image")
+                    && update(image)?
+                {
+                    changed.push(vec![Step::Key("image".to_owned()), Step::Index(index)]);
                 }
             }
-            Value::Array(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    self.way.push(Step::Index(index));
-                    self.down(item)?;
-                    self.way.pop();
-                }
-            }
-            _ => {}
+            other => return Err(format!("wrong node kind: expected MappingNode but got {}", kind_of(other))),
         }
-        Ok(())
     }
+    Ok(changed)
+}
 
-    fn containers(&mut self, value: &mut Value) -> Result<(), String> {
-        for (index, item) in value.as_array_mut().into_iter().flatten().enumerate() {
-            match item {
-                Value::Null => {}
-                Value::Object(fields) => {
-                    let Some(image) = fields.get_mut("image") else { continue };
-                    if (self.update)(image)? {
-                        let last = [Step::Index(index), Step::Key("image".to_owned())];
-                        self.changed.push(Place(self.way.iter().cloned().chain(last).collect()));
-                    }
-                }
-                other => {
-                    return Err(format!("wrong node kind: expected MappingNode but got {}", kind_of(other)));
-                }
-            }
-        }
-        Ok(())
-    }
+/// Most of what is walked through has no image, so a step is made only for those.
+fn add_below(changed: &mut Vec<Back>, below: Vec<Back>, step: impl Fn() -> Step) {
+    changed.extend(below.into_iter().map(|mut way| {
+        way.push(step());
+        way
+    }));
 }
 
 /// Changes an image, if it is one of those meant. Says whether it is.
