@@ -155,7 +155,7 @@ pub(crate) fn spelling_at<'s>(spelling: &'s Spelling, way: &Place) -> &'s Spelli
 }
 
 /// Notes how the scalar at the end of the way is written.
-fn note(spelling: &mut Spelling, way: &[Step], new: Spelling) {
+pub(crate) fn note(spelling: &mut Spelling, way: &[Step], new: Spelling) {
     match way.split_first() {
         None => *spelling = new,
         Some((Step::Key(key), rest)) => {

@@ -37,7 +37,7 @@ struct Group {
 pub(crate) struct Shared {
     groups: Vec<Group>,
     /// Fields that a replacement made: their value is what their text stands for, until a var or a
-    /// JSON patch settles it.
+    /// patch settles it.
     untyped: Vec<Place>,
     /// Fields that a replacement gave a text that does not fit their type.
     mistyped: Vec<Mistyped>,
@@ -104,6 +104,11 @@ impl Shared {
         self.untyped.contains(place)
     }
 
+    /// The fields that have no type yet.
+    pub(crate) fn untyped(&self) -> &[Place] {
+        &self.untyped
+    }
+
     /// Makes texts, as they were written, of the fields without a type at a path or right below it.
     pub(crate) fn make_texts(&self, object: &mut Value, spelling: &Spelling, path: &[String]) {
         let keys = || path.iter().map(|key| key.strip_suffix("[]").unwrap_or(key));
@@ -147,7 +152,7 @@ impl Shared {
 }
 
 impl Step {
-    fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Step::Key(key) => Some(key),
             Step::Index(_) => None,

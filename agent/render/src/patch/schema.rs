@@ -151,6 +151,25 @@ impl Schema {
         }
     }
 
+    /// Whether a merge into an object of a kind comes by this place: not if it is in a list that is replaced
+    /// as a whole. The way there is made of keys, and nothing for an item of a list.
+    pub(crate) fn walks<'k>(
+        &self,
+        api_version: &str,
+        kind: &str,
+        mut way: impl Iterator<Item = Option<&'k str>>,
+    ) -> bool {
+        let mut at = self.object(api_version, kind).unwrap_or(At::Unknown);
+        way.all(|key| {
+            at = match (key, at) {
+                (Some(key), at) => self.field(at, key),
+                (None, At::Merged(..)) => self.element(at),
+                (None, _) => return false,
+            };
+            true
+        })
+    }
+
     fn merged(&self, at: At) -> Option<&Field> {
         let At::Merged(number, position) = at else { return None };
         self.types.get(number)?.fields.get(position)

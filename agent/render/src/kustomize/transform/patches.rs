@@ -9,7 +9,8 @@ use crate::{
         kustomization::Patch,
         manifests,
         resmap::ResMap,
-        resource::{Resource, stands_for},
+        resource::{Resource, note, spelling_at, stands_for, written},
+        shared::{Place, Step},
     },
     patch::{self, Merged, Operations, Selector, Spelling},
 };
@@ -142,9 +143,15 @@ fn merge(
     refresh(&resource.value, &mut resource.spelling);
     let mut patch_spelling = patch.spelling.clone();
     refresh(&patch.value, &mut patch_spelling);
+    let typed = give_types(resource, kinds);
     let (value, spelling) = (&mut resource.value, &mut resource.spelling);
     let merged = patch::merge(kinds.schema, value, spelling, &patch.value, &patch_spelling)
         .map_err(|error| format!("the patch {}: {error}", patch.id(kinds)))?;
+    for (place, value, after) in typed {
+        if place.find(&resource.value) == Some(&value) {
+            note(&mut resource.spelling, &place.0, after);
+        }
+    }
     if merged == Merged::Deleted || resource.is_empty() {
         resource.value = Value::Null;
         return Ok(());
@@ -157,6 +164,32 @@ fn merge(
     }
     resource.set_namespace(&namespace);
     Ok(())
+}
+
+/// Makes texts of the fields without a type that a merge comes by, as Kustomize does whether the patch names
+/// them or not; one without any characters is no null to it, and stays. Returns how each is written after
+/// the merge, if it still has that value.
+fn give_types(resource: &mut Resource, kinds: Kinds<'_>) -> Vec<(Place, Value, Spelling)> {
+    let (api_version, kind) = (resource.api_version(), resource.kind());
+    let mut typed = Vec::new();
+    for place in resource.shared.untyped().to_vec() {
+        let before = spelling_at(&resource.spelling, &place).clone();
+        let Some(value) = place.find_mut(&mut resource.value) else { continue };
+        let after = match value {
+            Value::Number(_) | Value::Bool(_)
+                if kinds.schema.walks(&api_version, &kind, place.0.iter().map(Step::key)) =>
+            {
+                *value = Value::String(written(value, &before));
+                Spelling::Quoted
+            }
+            Value::Null => before,
+            _ => continue,
+        };
+        let value = value.clone();
+        note(&mut resource.spelling, &place.0, Spelling::Plain);
+        typed.push((place, value, after));
+    }
+    typed
 }
 
 /// Forgets how scalars were written that have changed since.
