@@ -23,6 +23,7 @@ mod kustomize;
 mod object;
 pub mod order;
 mod patch;
+mod pattern;
 mod substitute;
 mod unique;
 

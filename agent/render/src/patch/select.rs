@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::PatchError;
-
-/// Memory that one compiled pattern may take, in bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+use crate::pattern;
 
 /// The fields of a selector as the kustomization has them; what is empty selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,11 +65,11 @@ impl Selector {
     /// When a pattern is no regular expression, or a selector cannot be read.
     pub(crate) fn new(fields: &SelectorFields) -> Result<Selector, PatchError> {
         Ok(Selector {
-            group: pattern(&fields.group)?,
-            version: pattern(&fields.version)?,
-            kind: pattern(&fields.kind)?,
-            name: pattern(&fields.name)?,
-            namespace: pattern(&fields.namespace)?,
+            group: whole(&fields.group)?,
+            version: whole(&fields.version)?,
+            kind: whole(&fields.kind)?,
+            name: whole(&fields.name)?,
+            namespace: whole(&fields.namespace)?,
             labels: requirements(&fields.label_selector)?,
             annotations: requirements(&fields.annotation_selector)?,
         })
@@ -98,15 +96,11 @@ impl Selector {
     }
 }
 
-fn pattern(text: &str) -> Result<Option<Regex>, PatchError> {
+fn whole(text: &str) -> Result<Option<Regex>, PatchError> {
     if text.is_empty() {
         return Ok(None);
     }
-    // A pattern alone must be one too: `a)(b` would pass inside the anchors.
-    let whole = format!("^(?:{text})$");
-    RegexBuilder::new(&whole)
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
+    pattern::compile(&format!("^(?:{text})$"))
         .map(Some)
         .map_err(|error| PatchError::new(format!("error parsing regexp `{text}`: {error}")))
 }

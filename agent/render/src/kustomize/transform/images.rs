@@ -3,13 +3,16 @@
 use regex::Regex;
 use serde_json::Value;
 
-use crate::kustomize::{
-    kustomization::Image,
-    resmap::ResMap,
-    resource::text_of,
-    shared::{Place, Step},
-    specs::FieldSpec,
-    visit::{Make, each, kind_of},
+use crate::{
+    kustomize::{
+        kustomization::Image,
+        resmap::ResMap,
+        resource::text_of,
+        shared::{Place, Step},
+        specs::FieldSpec,
+        visit::{Make, each, kind_of},
+    },
+    pattern,
 };
 
 /// Lists in which images are, wherever in an object.
@@ -18,7 +21,7 @@ const LISTS: [&str; 2] = ["containers", "initContainers"];
 pub(super) fn run(map: &mut ResMap, image: &Image, specs: &[FieldSpec]) -> Result<(), String> {
     // The name is a pattern to Kustomize, though nobody means one: in `a.b` the point is any character.
     let pattern = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
-    let pattern = Regex::new(&pattern)
+    let pattern = pattern::compile(&pattern)
         .map_err(|_| format!("images: the name '{}' is no regular expression", image.name))?;
     let update = |value: &mut Value| update(value, image, &pattern);
     for resource in map.list.iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {

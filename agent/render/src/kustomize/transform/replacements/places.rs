@@ -1,13 +1,15 @@
 //! Which places of an object does a path with wildcards and conditions mean?
 
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::kustomize::{
-    lookup::condition,
-    resource::text_of,
-    shared::{Place, Step},
-    visit::kind_of,
+use crate::{
+    kustomize::{
+        lookup::condition,
+        resource::text_of,
+        shared::{Place, Step},
+        visit::kind_of,
+    },
+    pattern,
 };
 
 /// One value that is replaced.
@@ -128,7 +130,7 @@ fn matching(
     here: &Target,
     found: &mut Vec<Target>,
 ) -> Result<(), String> {
-    let regex = Regex::new(pattern).map_err(|_| format!("'{pattern}' is no regular expression"))?;
+    let regex = pattern::compile(pattern).map_err(|_| format!("'{pattern}' is no regular expression"))?;
     let before = found.len();
     let items = items(value)?;
     for (index, item) in items.iter_mut().enumerate() {
