@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use muster_wire::v1::{AppStatus, ClusterStatus, Event, HealthStatus, SyncStatus};
+use muster_wire::v1::{AppStatus, ClusterStatus, Event};
 use tokio::sync::watch;
 
 /// Events kept while nobody takes them. At roughly 300 bytes each this is 300 KiB.
@@ -181,27 +181,6 @@ impl History {
     fn after(&self, number: u64, count_max: usize) -> Vec<(u64, Arc<Event>)> {
         let start = self.events.partition_point(|(of, _)| *of <= number);
         self.events.range(start..).take(count_max).cloned().collect()
-    }
-}
-
-/// Health as people read it.
-pub(crate) fn health_word(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::Healthy => "Healthy",
-        HealthStatus::Progressing => "Progressing",
-        HealthStatus::Degraded => "Degraded",
-        HealthStatus::Suspended => "Suspended",
-        HealthStatus::Missing => "Missing",
-        HealthStatus::Unspecified => "Unknown",
-    }
-}
-
-/// Sync status as people read it.
-pub(crate) fn sync_word(sync: SyncStatus) -> &'static str {
-    match sync {
-        SyncStatus::Synced => "Synced",
-        SyncStatus::OutOfSync => "OutOfSync",
-        SyncStatus::Unspecified => "Unknown",
     }
 }
 

@@ -13,7 +13,11 @@
 //! streams it was about are ended, to begin again from what is there. A hub that was not heard of for too
 //! long takes all of its state from the store anew.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use muster_spec::ClusterName;
@@ -25,6 +29,7 @@ use crate::{
     audit::Log,
     clock::{Clock, Now},
     fleet::{self, Ended, Rules, State, StreamId, Touched},
+    metrics::Metrics,
     record::{Change, Key, Loaded, News, Record},
     store::{Incoming, Store, StoreError, Transaction},
     streams::Streams,
@@ -210,6 +215,8 @@ pub(crate) struct Writer {
     pub(crate) streams: Arc<Streams>,
     /// False while the store cannot be written.
     pub(crate) writable: watch::Sender<bool>,
+    /// Where writes are counted.
+    pub(crate) metrics: Metrics,
     /// Set when waiting for the store to become writable is of no use any more.
     pub(crate) give_up: CancellationToken,
 }
@@ -269,7 +276,7 @@ impl Writer {
             }
             done.push((number, effects));
         }
-        let written = if transactions.is_empty() { Ok(Vec::new()) } else { self.store.append(&transactions) };
+        let written = if transactions.is_empty() { Ok(Vec::new()) } else { self.write(&transactions) };
         drop(locked);
         let refused = match written {
             Ok(refused) => refused,
@@ -299,6 +306,13 @@ impl Writer {
         Ok(())
     }
 
+    fn write(&mut self, transactions: &[Transaction]) -> Result<Vec<usize>, StoreError> {
+        let (began, changes) = (Instant::now(), transactions.iter().map(|one| one.changes.len()).sum());
+        let written = self.store.append(transactions);
+        self.metrics.wrote(changes, written.is_ok(), began.elapsed());
+        written
+    }
+
     fn tell(&self, touched: &[Touched], ended: &[(StreamId, Ended)]) {
         self.watchers.touch(touched);
         self.streams.end(ended);
@@ -320,7 +334,7 @@ impl Writer {
                 self.start_anew()?;
                 break None;
             }
-            match self.store.append(transactions) {
+            match self.write(transactions) {
                 Ok(refused) => break Some(refused),
                 Err(error) if last => return Err(error),
                 Err(error) => {

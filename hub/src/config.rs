@@ -61,6 +61,9 @@ pub struct RunFlags {
     /// What to log: a level, or more finely as in `info,muster_hub=debug` [default: info].
     #[arg(long, env = "MUSTER_HUB_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Address and port for Prometheus and probes, without TLS or credentials [default: none].
+    #[arg(long, env = "MUSTER_HUB_METRICS", value_name = "IP:PORT")]
+    pub metrics: Option<String>,
     /// The fleet repository.
     #[command(flatten)]
     pub repository: RepositoryFlags,
@@ -79,6 +82,7 @@ struct File {
     heartbeat: Option<String>,
     log_format: Option<String>,
     log: Option<String>,
+    metrics: Option<String>,
     store: StoreFile,
     repository: RepositoryFlags,
     dashboard: DashboardFlags,
@@ -115,6 +119,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log: String,
+    /// Where Prometheus and probes are answered; port 0 takes a free one.
+    pub metrics: Option<SocketAddr>,
     /// Where the hub keeps what it knows.
     pub store: StoreSettings,
     /// The fleet repository; without it nothing is promoted.
@@ -165,15 +171,18 @@ impl Settings {
         let heartbeat = origin(flags.heartbeat, file.heartbeat, "heartbeat");
         let log_format = origin(flags.log_format, file.log_format, "log-format");
         let log = origin(flags.log, file.log, "log");
+        let metrics = origin(flags.metrics, file.metrics, "metrics");
         let (hosts, place) = if flags.addresses.is_empty() {
             (file.addresses, format!("{path}: addresses"))
         } else {
             (flags.addresses, "--address".to_owned())
         };
 
-        let listen = read(listen, LISTEN_DEFAULT, &mut problems, |text| {
+        let address = |text: &str| {
             text.parse().map_err(|_| format!("{text:?} is not IP:PORT, such as 0.0.0.0:8443 or [::]:8443"))
-        });
+        };
+        let listen = read(listen, LISTEN_DEFAULT, &mut problems, address);
+        let metrics = metrics.and_then(|metrics| read(Some(metrics), "", &mut problems, address));
         let certificate_lifetime = read(lifetime, "", &mut problems, |text| {
             duration(text, CERTIFICATE_LIFETIME_DEFAULT, &CLUSTER_LIFETIME_RANGE)
         });
@@ -215,6 +224,7 @@ impl Settings {
                     heartbeat,
                     log_format,
                     log,
+                    metrics,
                     store,
                     repository,
                     dashboard,

@@ -8,6 +8,7 @@
 //! ```
 //! repository: follows the fleet's Git, asks waves what may move, and commits that
 //! web: the same services for browsers and curl, as JSON, and the dashboard
+//! metrics: for Prometheus, with probes, on a port of their own
 //!
 //! The hub holds no cluster credential, cannot reach a cluster, and links no Kubernetes client. What it
 //! decides is plain code over data ([`fleet`], [`waves`], [`tokens`], [`csr`]); the rest moves bytes.
@@ -28,6 +29,7 @@ pub mod fleet;
 pub mod identity;
 pub mod init;
 mod listener;
+mod metrics;
 pub mod pattern;
 pub mod record;
 mod reload;

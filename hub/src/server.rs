@@ -42,6 +42,7 @@ use crate::{
     fleet::{Input, Rules},
     init::InitError,
     listener::{self, FailedHandshake},
+    metrics::{self, Metrics, Readiness},
     record::{Change, Key, Loaded},
     reload::Watched,
     repository::Follower,
@@ -87,7 +88,9 @@ pub enum ServeError {
     #[error("the settings of etcd are not valid: {0}")]
     Settings(String),
     /// It cannot listen.
-    #[error("cannot listen on {address}: {error}; choose another address with --listen or --dashboard")]
+    #[error(
+        "cannot listen on {address}: {error}; choose another address with --listen, --dashboard or --metrics"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -126,6 +129,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
 
     let (watchers, streams) = (Arc::<Watchers>::default(), Arc::<Streams>::default());
     let (writable, store_state) = watch::channel(true);
+    let metrics = Metrics::default();
     let give_up = CancellationToken::new();
     let writer = Writer {
         store,
@@ -135,6 +139,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         watchers: Arc::clone(&watchers),
         streams: Arc::clone(&streams),
         writable,
+        metrics: metrics.clone(),
         give_up: give_up.clone(),
     };
     let (committer, thread) = writer.start().map_err(ServeError::Thread)?;
@@ -148,7 +153,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         tracing::warn!("nobody may ask this hub anything: give roles in `access` of its {CONFIG_FILE}");
     }
     let (access_sender, access) = watch::channel(Arc::new(settings.access.clone()));
-    let gate = Arc::new(Gate::new(access, Arc::clone(&fleet), committer.clone(), clock));
+    let gate = Arc::new(Gate::new(access, Arc::clone(&fleet), committer.clone(), clock, metrics.clone()));
     let hub = Arc::new(Hub {
         authority: trust.authority(),
         agents: Agents::default(),
@@ -181,12 +186,13 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         committer: committer.clone(),
         clock,
         leader: hub.leader.clone(),
+        metrics: metrics.clone(),
     };
     companions.spawn(sender.run(stop.clone()));
     if let Some(incoming) = incoming {
         companions.spawn(take_in(incoming, committer.clone()));
     }
-    companions.spawn(tell_health(reporter, store_state, hub.leader.clone(), stop.clone()));
+    companions.spawn(tell_health(reporter, store_state.clone(), hub.leader.clone(), stop.clone()));
     companions.spawn(follow_access(settings.directory.clone(), access_sender));
     let (ready, connections) = mpsc::channel(READY_MAX);
     let (failed, failures) = mpsc::channel(READY_MAX);
@@ -194,6 +200,13 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let accepting = tokio::spawn(listener::accept(listener, tls, ready, failed, open, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    if let Some(address) = settings.metrics {
+        let readiness = Readiness { writable: store_state.clone() };
+        let listening = metrics::listen(address, Arc::clone(&hub), metrics, readiness, stop.clone()).await;
+        let (address, serve) = listening.map_err(|error| ServeError::Listen { address, error })?;
+        tracing::info!(%address, "metrics and probes are served");
+        companions.spawn(serve);
+    }
     let routes = routes(&hub, health)?.prepare();
     if let Some(dashboard) = &settings.dashboard {
         let bind = |error| ServeError::Listen { address: dashboard.listen, error };

@@ -28,6 +28,11 @@ impl Streams {
         receiver
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// A stream is over.
     pub(crate) fn close(&self, stream: StreamId) {
         self.lock().remove(&stream);

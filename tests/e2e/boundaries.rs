@@ -63,8 +63,15 @@ fn the_agent_links_no_hub() {
 
 #[test]
 fn what_hub_and_agent_agree_on_knows_neither() {
-    for package in ["muster-wire", "muster-yaml", "muster-cel", "muster-spec", "muster-git", "muster-render"]
-    {
+    for package in [
+        "muster-wire",
+        "muster-yaml",
+        "muster-cel",
+        "muster-spec",
+        "muster-git",
+        "muster-metrics",
+        "muster-render",
+    ] {
         assert_links_none(package, &["muster-hub", "muster-agent", "muster-cli"]);
         assert_links_none(package, &KUBERNETES);
     }

@@ -123,7 +123,7 @@ fn reason(kind: EventKind, health: HealthStatus) -> Option<(&'static str, bool)>
         EventKind::Pruned => Some(("Pruned", false)),
         // Where it goes is told when it is there, and every sync of a workload would have one more.
         EventKind::HealthChanged if health == HealthStatus::Progressing => None,
-        EventKind::HealthChanged => Some((crate::report::health_word(health), ill)),
+        EventKind::HealthChanged => Some((muster_wire::health_word(health), ill)),
         _ => None,
     }
 }

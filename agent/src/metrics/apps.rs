@@ -4,14 +4,11 @@
 //! A standby has none, so that a sum over all agents of a cluster is right.
 use std::collections::BTreeMap;
 
-use muster_wire::v1::AppStatus;
+use muster_wire::{health_word, sync_word, v1::AppStatus};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 
 use super::AppLabel;
-use crate::report::{health_word, sync_word};
 use crate::serve::Standing;
 
 /// What is read on each scrape.
@@ -36,48 +33,38 @@ impl Collector for Apps {
         let leads = i64::from(self.0.leads());
         let name = format!("{}_leader", super::PREFIX);
         let help = "1 while this agent leads";
-        let metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(leads).encode(metric)?;
+        muster_metrics::gauge(&mut encoder, &name, help, leads)?;
         let reports = self.0.reports();
         let apps = reports.as_ref().map(crate::report::Reports::statuses).unwrap_or_default();
         let counts = count(apps.iter().map(|app| &**app));
-        gauge(&mut encoder, "apps", "Apps of this cluster by state", counts)?;
+        gauges(&mut encoder, "apps", "Apps of this cluster by state", counts)?;
         let states = apps.iter().map(|app| {
             let (sync, health) = (sync_word(app.sync()), health_word(app.health()));
             (AppStateLabels { app: app.app.clone(), sync, health }, 1)
         });
-        gauge(&mut encoder, "app_status", "1 for the state each app is in", states)?;
+        gauges(&mut encoder, "app_status", "1 for the state each app is in", states)?;
         let by_app = |figure: fn(&AppStatus) -> i64| {
             apps.iter().map(move |app| (AppLabel { app: app.app.clone() }, figure(app)))
         };
         let objects = by_app(|app| app.object_count.into());
-        gauge(&mut encoder, "objects", "Objects of each app, in Git or left over", objects)?;
+        gauges(&mut encoder, "objects", "Objects of each app, in Git or left over", objects)?;
         let errors = by_app(|app| i64::try_from(app.errors.len()).unwrap_or(i64::MAX));
-        gauge(&mut encoder, "app_errors", "Errors that each app has now", errors)?;
+        gauges(&mut encoder, "app_errors", "Errors that each app has now", errors)?;
         let drifted = by_app(|app| {
             let open = app.drifts.iter().filter(|drift| drift.corrected_at.is_none()).count();
             i64::try_from(open).unwrap_or(i64::MAX)
         });
-        gauge(&mut encoder, "drifted_objects", "Objects that differ from Git now", drifted)
+        gauges(&mut encoder, "drifted_objects", "Objects that differ from Git now", drifted)
     }
 }
 
-fn gauge<L: EncodeLabelSet>(
+fn gauges<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     values: impl IntoIterator<Item = (L, i64)>,
 ) -> Result<(), std::fmt::Error> {
-    let mut values = values.into_iter().peekable();
-    if values.peek().is_none() {
-        return Ok(());
-    }
-    let name = format!("{}_{name}", super::PREFIX);
-    let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-    for (labels, value) in values {
-        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
-    }
-    Ok(())
+    muster_metrics::gauges(encoder, &format!("{}_{name}", super::PREFIX), help, values)
 }
 
 fn count<'a>(apps: impl Iterator<Item = &'a AppStatus>) -> BTreeMap<StateLabels, i64> {

@@ -1,15 +1,15 @@
 //! What does Prometheus see of this agent?
 //!
 //! Counters are added to where things happen; how things stand is read on each scrape ([`apps`],
-//! [`process`]). Label values are names of apps, verbs, codes and kinds: bounded by what the cluster has,
+//! [`muster_metrics::Process`]). Label values are names of apps, verbs, codes and kinds: bounded by what the cluster has,
 //! and never content of an object. docs/metrics.md lists every name.
 mod apps;
-mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
+use muster_metrics::{result, seconds};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,9 +23,6 @@ use crate::object::GroupKind;
 use crate::serve::Standing;
 
 const PREFIX: &str = "muster_agent";
-
-/// Bounds of the histograms, in seconds: from what a local request takes to what a person gives up on.
-const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0];
 
 /// All series of this process. Clones are the same series.
 #[derive(Clone)]
@@ -94,30 +91,27 @@ pub(crate) enum Happening {
 }
 
 impl Metrics {
-    /// The form in which [`Metrics::encode`] writes.
-    pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
     pub(crate) fn new(standing: Standing) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(muster_metrics::Process));
         registry.register_collector(Box::new(apps::Apps(standing)));
         let own = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         own.register("build", "What this program is", version);
         let mut series = Series {
             syncs: Family::default(),
-            sync_seconds: histogram(),
+            sync_seconds: seconds(),
             drifts: Family::default(),
             corrections: Family::default(),
             pruned: Family::default(),
             failed_objects: Family::default(),
             requests: Family::default(),
-            request_seconds: Family::new_with_constructor(histogram),
+            request_seconds: Family::new_with_constructor(seconds),
             watch_restarts: Family::default(),
             fetches: Family::default(),
-            fetch_seconds: histogram(),
+            fetch_seconds: seconds(),
             fetched_at: Gauge::default(),
-            render_seconds: histogram(),
+            render_seconds: seconds(),
             registry: Registry::default(),
         };
         own.register("syncs", "Plans carried out, by app and result", series.syncs.clone());
@@ -211,14 +205,6 @@ impl Metrics {
             Happening::Failure => &self.0.failed_objects,
         }
     }
-}
-
-fn histogram() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
-fn result(success: bool) -> &'static str {
-    if success { "success" } else { "failure" }
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use crate::health::course::Courses;
 use crate::health::severity;
 use crate::object::ObjectKey;
 use crate::plan::Wait;
-use crate::report::health_word;
 use crate::source::{Kind, Problem};
 use crate::watch::Scope;
+use muster_wire::health_word;
 
 /// Most objects in one status; the worst are kept.
 const OBJECTS_MAX: usize = 1_000;

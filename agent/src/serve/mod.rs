@@ -100,7 +100,7 @@ fn answer(method: &Method, path: &str, standing: &Standing, metrics: &Metrics) -
         "/healthz" => check(standing.live()),
         "/readyz" => check(standing.ready()),
         "/metrics" => match metrics.encode() {
-            Ok(text) => response(StatusCode::OK, Metrics::CONTENT_TYPE, text),
+            Ok(text) => response(StatusCode::OK, muster_metrics::CONTENT_TYPE, text),
             Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
         },
         _ => {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Buf;
 use http_body_util::BodyExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -67,7 +67,10 @@ where
                     // Whoever looks for a token in a log or an error must not find one.
                     request.headers_mut().remove(http::header::AUTHORIZATION);
                     request.extensions_mut().insert(admitted);
-                    inner.call(request).await
+                    let asked_at = Instant::now();
+                    let answer = inner.call(request).await;
+                    gate.metrics.answered(path.trim_start_matches('/'), asked_at.elapsed());
+                    answer
                 }
                 Err(Refused { status, reason, actor }) => {
                     let source =

@@ -42,6 +42,7 @@ use crate::{
     commit::{Committer, Effects, Fleet},
     identity::{Credential, Identity},
     listener::{Caller, Peer},
+    metrics::Metrics,
 };
 
 /// How often one user may call: a dashboard or script that polls everything every second stays far below.
@@ -130,6 +131,7 @@ pub(crate) struct Gate {
     clock: Clock,
     keys: Keys,
     limiter: Mutex<Limiter<Counted>>,
+    metrics: Metrics,
 }
 
 impl Gate {
@@ -138,8 +140,9 @@ impl Gate {
         fleet: Arc<RwLock<Fleet>>,
         committer: Committer,
         clock: Clock,
+        metrics: Metrics,
     ) -> Self {
-        Self { access, fleet, committer, clock, keys: Keys::default(), limiter: Mutex::default() }
+        Self { access, fleet, committer, clock, keys: Keys::default(), limiter: Mutex::default(), metrics }
     }
 
     /// Turns ready when what the user may do is no longer `grant`.
@@ -172,6 +175,7 @@ impl Gate {
             detail = entry.detail,
             "refused"
         );
+        self.metrics.refused(&entry.result);
         let act = move |fleet: &mut Fleet, now: Now| {
             let records = fleet.audit.refuse(entry, now);
             Effects { records, ..Effects::default() }

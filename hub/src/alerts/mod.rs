@@ -17,7 +17,11 @@ mod table;
 mod tests;
 
 pub use self::settings::{AlertSettings, Receiver, ReceiverKind, Timing};
-pub(crate) use self::{send::Sender, settings::AlertsFile, table::Table};
+pub(crate) use self::{
+    send::Sender,
+    settings::AlertsFile,
+    table::{Count, Table},
+};
 
 use std::{
     collections::{BTreeMap, BTreeSet},

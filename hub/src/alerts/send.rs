@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, Now},
     commit::{Committer, Effects, Fleet},
+    metrics::Metrics,
 };
 
 /// How often is looked for something to tell.
@@ -42,6 +43,7 @@ pub(crate) struct Sender {
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
     pub(crate) leader: watch::Receiver<bool>,
+    pub(crate) metrics: Metrics,
 }
 
 /// A message that was not taken.
@@ -86,7 +88,9 @@ impl Sender {
             let messages =
                 self.fleet.read().await.alerts.outstanding(&receiver.name, self.settings.timing, now);
             for message in messages {
-                match self.send(&receiver, &client, &message).await {
+                let sent = self.send(&receiver, &client, &message).await;
+                self.metrics.told(&receiver.name, sent.is_ok());
+                match sent {
                     Ok(()) => {
                         failures = 0;
                         if !self.note(&receiver, message.clone()).await {

@@ -11,6 +11,15 @@ use super::{
 };
 use crate::record::{Change, Key, Record};
 
+/// Alerts that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count {
+    /// The word for what is wrong.
+    pub(crate) kind: &'static str,
+    /// The word for how far the alert is.
+    pub(crate) state: &'static str,
+}
+
 /// All alerts.
 #[derive(Debug, Default)]
 pub(crate) struct Table(BTreeMap<AlertKey, Alert>);
@@ -31,6 +40,15 @@ impl Alert {
             well_since: None,
             resolved_at: None,
             told: BTreeMap::new(),
+        }
+    }
+
+    /// How far it is, as a word.
+    pub(crate) fn state(&self) -> &'static str {
+        match (self.fired_at, self.resolved_at) {
+            (None, _) => "pending",
+            (Some(_), None) => "firing",
+            (Some(_), Some(_)) => "resolved",
         }
     }
 
@@ -93,6 +111,15 @@ impl Table {
     /// The alerts as a store gave them back.
     pub(crate) fn restore(alerts: Vec<Alert>) -> Self {
         Self(alerts.into_iter().map(|alert| (alert.key.clone(), alert)).collect())
+    }
+
+    /// How many there are of each kind in each state.
+    pub(crate) fn counts(&self) -> BTreeMap<Count, i64> {
+        let mut counts = BTreeMap::new();
+        for alert in self.0.values() {
+            *counts.entry(Count { kind: alert.key.kind.word(), state: alert.state() }).or_default() += 1;
+        }
+        counts
     }
 
     /// Takes in what another hub did.

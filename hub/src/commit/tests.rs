@@ -63,6 +63,7 @@ fn fixture(failures: usize) -> Fixture {
         watchers: Arc::default(),
         streams: Arc::default(),
         writable,
+        metrics: crate::metrics::Metrics::default(),
         give_up: give_up.clone(),
     };
     let (committer, thread) = writer.start().unwrap();

@@ -9,6 +9,7 @@
 //! All of it is plain data and functions: no I/O, no async, no clock.
 
 mod conditions;
+mod count;
 mod enrolment;
 mod history;
 mod limits;
@@ -28,6 +29,7 @@ use crate::record::{Change, Digest, Enrolment};
 pub(crate) use self::limits::digest_of;
 pub(crate) use self::view::Detail;
 pub use self::{
+    count::Counts,
     limits::{APPS_MAX, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, Excess, admit_hello, admit_report},
     state::State,
     view::{AppFilter, EventFilter},

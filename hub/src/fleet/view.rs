@@ -127,7 +127,7 @@ impl State {
 }
 
 impl Cluster {
-    fn connection(&self) -> Connection {
+    pub(super) fn connection(&self) -> Connection {
         match self.link {
             Link::Never => Connection::Never,
             Link::Connected(_) | Link::Elsewhere(_) => Connection::Connected,

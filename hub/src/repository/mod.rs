@@ -23,4 +23,4 @@ mod scene;
 pub use config::{RepositoryFlags, RepositorySettings};
 pub(crate) use decisions::Decided;
 pub(crate) use follow::{Follower, Promotion};
-pub(crate) use round::{Asked, Question};
+pub(crate) use round::{Asked, Picture, Question};

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use muster_spec::{
-    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, TrackName, WaveName,
-    WavePinSpec,
+    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WavePinSpec,
 };
 
 use super::facts::{Facts, Place, Track};
 use super::moves::{Action, Move};
+use super::outlook::{Outlook, Stage, State};
 use super::tally::{Tally, short};
 
 /// Seconds from a pin in which a failure may still be of what was there before, since agents have yet to
@@ -23,65 +23,6 @@ pub struct Decision {
     pub outlook: Outlook,
     /// What is to be committed.
     pub moves: Vec<Move>,
-}
-
-/// Where a track stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outlook {
-    /// Which.
-    pub track: TrackName,
-    /// One for each wave.
-    pub stages: Vec<Stage>,
-}
-
-/// Where a track stands in one wave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stage {
-    /// Which.
-    pub wave: WaveName,
-    /// What its clusters run, or are to run.
-    pub revision: Option<Revision>,
-    /// What the clusters ran before, and those outside of the first batches still run.
-    pub previous: Option<Revision>,
-    /// What wants to enter.
-    pub candidate: Option<Revision>,
-    /// What it does or waits for.
-    pub state: State,
-    /// A sentence that says more.
-    pub detail: String,
-    /// How the clusters fare that have the revision.
-    pub tally: Tally,
-    /// Clusters that are to have the revision at the moment.
-    pub reached: usize,
-    /// Clusters of the wave with apps of the track.
-    pub clusters: usize,
-}
-
-/// What a track does in a wave, or waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// No cluster of the wave has an app of the track.
-    Empty,
-    /// It is well, and has proved itself.
-    Current,
-    /// Its clusters become Synced and Healthy.
-    Progressing,
-    /// They are, and have to stay so for a while.
-    Soaking,
-    /// Nothing has come from the wave before yet.
-    Waiting,
-    /// What wants to enter needs somebody's approval.
-    AwaitingApproval,
-    /// What wants to enter was rejected.
-    Rejected,
-    /// What wants to enter would be a step back, or is not on the branch.
-    Refused,
-    /// No change is made at this time.
-    Frozen,
-    /// Somebody holds it.
-    Paused,
-    /// Too many clusters failed, or it took too long.
-    Halted,
 }
 
 /// What a wave lets through to the next.

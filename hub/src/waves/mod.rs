@@ -18,13 +18,15 @@
 mod decide;
 mod facts;
 mod moves;
+mod outlook;
 mod tally;
 mod wish;
 
 pub use self::{
-    decide::{Decision, Outlook, Stage, State, decide},
+    decide::{Decision, decide},
     facts::{Content, Facts, Member, Place, Standing, Track},
     moves::{Action, Move, commit_message},
+    outlook::{Outlook, Stage, State},
     tally::Tally,
     wish::{Refusal, Verb, Wish, wish},
 };

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use muster_spec::{Evidence, Judgement, Note, Revision, Verdict, WaveName, WavePinSpec};
 
-use super::decide::{Outlook, Stage, decide, moment};
+use super::decide::{decide, moment};
 use super::facts::{Facts, Place, Track};
 use super::moves::{Action, Move};
+use super::outlook::{Outlook, Stage};
 use super::tally::{Tally, short};
 
 /// What a person can ask for.

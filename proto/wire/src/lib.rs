@@ -11,6 +11,9 @@
 
 pub mod audit;
 pub mod once;
+mod words;
+
+pub use crate::words::{health_word, sync_word};
 
 /// Messages, clients and servers of package `muster.v1`.
 #[allow(

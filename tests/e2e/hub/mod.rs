@@ -9,6 +9,7 @@ mod enrolment;
 mod hostile;
 mod identity;
 mod issuer;
+mod metrics;
 mod replicas;
 mod reports;
 mod revocation;

@@ -1,6 +1,7 @@
 //! What does the kernel say of this process?
 //!
 //! The names are those that Prometheus' client libraries use, so that usual dashboards work.
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -12,7 +13,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads `/proc/self` on each scrape; what cannot be read is left out.
 #[derive(Debug)]
-pub(super) struct Process;
+pub struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
