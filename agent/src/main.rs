@@ -24,7 +24,6 @@ mod health;
 mod hub;
 mod identity;
 mod lease;
-mod manifests;
 mod metrics;
 mod object;
 mod plan;
@@ -42,11 +41,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use muster_manifests::Place;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use config::{Cli, Command, Config, LogFormat, PlanOptions};
+use config::{Cli, Command, Config, LogFormat, ManifestsCommand, PlanOptions};
 
 /// Name under which this agent owns fields in the cluster.
 pub(crate) const FIELD_MANAGER: &str = "muster-agent";
@@ -69,7 +69,7 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     let (settings, plan) = match Cli::parse().command {
         Command::Run(settings) => (*settings, None),
-        Command::Manifests(choices) => return print_manifests(&choices),
+        Command::Manifests(command) => return print_manifests(&command),
         Command::Plan(plan) => (plan.settings, Some(plan.options)),
     };
     let config = match settings.complete() {
@@ -152,8 +152,9 @@ fn start_log(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn print_manifests(choices: &manifests::Choices) -> ExitCode {
-    let written = manifests::print(choices)
+fn print_manifests(command: &ManifestsCommand) -> ExitCode {
+    let place = Place { cluster: &command.cluster, hub: command.hub.as_deref(), token: None };
+    let written = muster_manifests::print(&place, &command.choices)
         .and_then(|text| std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string()));
     match written {
         Ok(()) => ExitCode::SUCCESS,

@@ -145,7 +145,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let (committer, thread) = writer.start().map_err(ServeError::Thread)?;
     let hints = watch::Sender::new(0);
     let followed = settings.repository.map(|repository| {
-        let directory = settings.directory.join(MIRROR);
+        let directory = repository.mirror.clone().unwrap_or_else(|| settings.directory.join(MIRROR));
         Follower::new(repository, directory, Arc::clone(&fleet), clock, hints.clone(), leader.clone())
     });
     let (follower, promotion) = followed.unzip();

@@ -70,6 +70,7 @@ fn what_hub_and_agent_agree_on_knows_neither() {
         "muster-spec",
         "muster-git",
         "muster-metrics",
+        "muster-manifests",
         "muster-render",
     ] {
         assert_links_none(package, &["muster-hub", "muster-agent", "muster-cli"]);

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_git::{Credentials, Remote};
+use muster_manifests::Choices;
 use muster_spec::{ClusterName, NamespaceName};
 use serde::Deserialize;
 
 pub(crate) use kubernetes::client;
 
-use crate::manifests::Choices;
 use crate::reach::Reach;
 
 const NAMESPACE: &str = "muster-system";
@@ -40,11 +40,26 @@ pub(crate) enum Command {
     /// Runs the agent until it is told to stop (SIGTERM, SIGINT).
     Run(Box<Settings>),
     /// Prints the manifests that install the agent in a cluster, for `kubectl apply --server-side -f -`.
-    Manifests(Box<Choices>),
+    Manifests(Box<ManifestsCommand>),
 
     /// Shows what the agent would do now, and changes nothing. Exits with 0 when there is nothing to do, 1 when
     /// there is, 2 when something cannot be read or done.
     Plan(Box<PlanCommand>),
+}
+
+/// What `manifests` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestsCommand {
+    /// Name of the cluster's Cluster document
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: String,
+
+    /// Hub to report to; its enrolment token is the key `token` of the Secret muster-agent-token
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) hub: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) choices: Choices,
 }
 
 /// What `plan` is asked.

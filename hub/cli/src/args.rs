@@ -1,10 +1,16 @@
 //! The command line: every command and option there is.
 
+mod waves;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use muster_manifests::Choices;
 
+pub(crate) use self::waves::{
+    HotfixArguments, PauseArguments, PromoteArguments, RollbackArguments, VerdictArguments,
+};
 use crate::lint::rule::{self, Rule};
 
 /// See and steer a fleet of Kubernetes clusters that follow Git
@@ -157,6 +163,9 @@ pub(crate) enum Command {
     /// Enrolment tokens, with which an agent gets its cluster's certificate
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Prints the manifests that install the agent in a cluster, with a token of its own to enrol with, for
+    /// `kubectl apply --server-side -f -`
+    Bootstrap(Box<BootstrapArguments>),
     /// Steps against one cluster
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -175,73 +184,18 @@ pub(crate) enum Command {
     Version,
 }
 
-/// What is decided about a track.
 #[derive(Debug, Args)]
-pub(crate) struct VerdictArguments {
-    /// The track: the name of an app, unless apps share one
-    pub(crate) track: String,
-    /// The wave; without it the one that something waits for
-    #[arg(long, value_name = "NAME")]
-    pub(crate) wave: Option<String>,
-    /// The commit; without it the one that waits
-    #[arg(long, value_name = "REV")]
-    pub(crate) revision: Option<String>,
-    /// Why; it is kept with the decision
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PauseArguments {
-    /// The track: the name of an app, unless apps share one
-    pub(crate) track: String,
-    /// The wave; without it all
-    #[arg(long, value_name = "NAME")]
-    pub(crate) wave: Option<String>,
-    /// Why; it is kept with the decision
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PromoteArguments {
-    /// The track: the name of an app, unless apps share one
-    pub(crate) track: String,
-    /// The commit; without it the one of the wave before
-    pub(crate) revision: Option<String>,
-    /// The wave; without it the first that lacks what the one before has
-    #[arg(long, value_name = "WAVE")]
-    pub(crate) to: Option<String>,
-    /// Why; it is kept with the decision
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RollbackArguments {
-    /// The track: the name of an app, unless apps share one
-    pub(crate) track: String,
-    /// Only in this wave
-    #[arg(long, value_name = "NAME")]
-    pub(crate) wave: Option<String>,
-    /// The commit to go back to; without it the one before
-    #[arg(long, value_name = "REV")]
-    pub(crate) to: Option<String>,
-    /// Why; it is kept with the decision
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct HotfixArguments {
-    /// The commit
-    pub(crate) revision: String,
-    /// Only for this track; without it for all that the commit changes
-    #[arg(long, value_name = "NAME")]
-    pub(crate) track: Option<String>,
-    /// Why; it is kept with the decision
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+pub(crate) struct BootstrapArguments {
+    /// Name of the cluster's Cluster document
+    pub(crate) cluster: String,
+    /// A label the cluster then has for the hub, whatever its agent says; may be given several times
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// How long the token is good for, from 1m to 30d; it is good for one cluster, once
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub(crate) ttl: Duration,
+    #[command(flatten)]
+    pub(crate) choices: Choices,
 }
 
 /// Which repository is read, and how.

@@ -1,6 +1,7 @@
 //! What each command does: asks the hub, decides how well the fleet is, prints.
 
 mod audit;
+mod bootstrap;
 mod diff;
 mod follow;
 mod lint;
@@ -127,6 +128,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Render(arguments) => render::run(&arguments, options.output, printer),
         Command::Lint(arguments) => lint::run(&arguments, options.output, printer),
         Command::Token(command) => token(&mut hub(&options).await?, printer, command).await,
+        Command::Bootstrap(arguments) => bootstrap::run(&options, &arguments).await,
         Command::Cluster(ClusterCommand::Revoke { cluster, reason }) => {
             hub(&options).await?.revoke_cluster(&cluster, &reason).await?;
             let cluster = clean(&cluster);

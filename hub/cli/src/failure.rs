@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     /// The repository on the command line cannot be read.
     #[error("{0}")]
     Repository(String),
+    /// What was chosen for the manifests makes no sense.
+    #[error("{0}")]
+    Manifests(String),
     #[error("there is no {kind} document named {name}{}", suggestion(nearest))]
     NoDocument { kind: &'static str, name: String, nearest: Vec<String> },
     #[error("the schema {} cannot be used: {message}", path.display())]
@@ -89,7 +92,7 @@ impl Failure {
             Self::TimedOut { .. } => "A larger --timeout, or --cluster for less of it, may help.".to_owned(),
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
             Self::Format(_) => "It prints as table, wide, json or yaml.".to_owned(),
-            Self::HubAddress(_) | Self::Repository(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
+            Self::HubAddress(_) | Self::Repository(_) | Self::Manifests(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })
     }
 

@@ -43,6 +43,10 @@ pub struct RepositoryFlags {
     /// Private key for a repository over ssh.
     #[arg(long, env = "MUSTER_HUB_SSH_KEY_FILE", value_name = "FILE")]
     pub ssh_key_file: Option<PathBuf>,
+    /// Directory of the hub's copy of the repository [default: `repository` in its directory].
+    #[arg(long, env = "MUSTER_HUB_REPO_MIRROR", value_name = "DIR")]
+    #[serde(rename = "mirror")]
+    pub repo_mirror: Option<PathBuf>,
     /// Accepted host keys for a repository over ssh.
     #[arg(long, env = "MUSTER_HUB_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
     pub ssh_known_hosts_file: Option<PathBuf>,
@@ -59,6 +63,8 @@ pub struct RepositorySettings {
     pub pins_branch: String,
     /// How often Git is asked.
     pub interval: Duration,
+    /// Where the copy of it lies, if not in the hub's directory.
+    pub mirror: Option<PathBuf>,
 }
 
 impl RepositoryFlags {
@@ -73,6 +79,7 @@ impl RepositoryFlags {
             git_credentials_file: self.git_credentials_file.or(other.git_credentials_file),
             git_ca_file: self.git_ca_file.or(other.git_ca_file),
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
+            repo_mirror: self.repo_mirror.or(other.repo_mirror),
             ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
         }
     }
@@ -104,7 +111,7 @@ impl RepositoryFlags {
                 remote.ca_file = self.git_ca_file;
                 remote.ssh.key_file = self.ssh_key_file;
                 remote.ssh.known_hosts_file = self.ssh_known_hosts_file;
-                Some(RepositorySettings { remote, branch, pins_branch, interval })
+                Some(RepositorySettings { remote, branch, pins_branch, interval, mirror: self.repo_mirror })
             }
             Err(error) => {
                 problems.push(format!("repository: url: {error}"));

@@ -2,19 +2,30 @@
 //!
 //! The Kustomize base of `deploy/agent`, as it was when this program was built, with an overlay made from
 //! the flags, rendered as any app is. So what is printed is what `kubectl kustomize` makes of the base.
+//! `muster-agent manifests` and `muster bootstrap` print it.
+#![forbid(unsafe_code)]
+
 use clap::Args;
 use muster_git::Remote;
 use muster_render::{Files, Limits, render};
 use muster_spec::{ClusterName, NamespaceName};
 use serde_json::{Value, json};
 
+/// Which cluster, and how its agent reaches a hub.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Name of the cluster's Cluster document.
+    pub cluster: &'a str,
+    /// Host and port of the hub to report to.
+    pub hub: Option<&'a str>,
+    /// The enrolment token, to be put into the Secret `muster-agent-token`; without it that Secret is for
+    /// somebody else to make.
+    pub token: Option<&'a str>,
+}
+
 /// What can be chosen; the rest is for an overlay of one's own.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Choices {
-    /// Name of the cluster's Cluster document
-    #[arg(long, value_name = "NAME")]
-    cluster: String,
-
+pub struct Choices {
     /// Repository to follow
     #[arg(long, value_name = "URL")]
     repo: String,
@@ -22,10 +33,6 @@ pub(crate) struct Choices {
     /// Branch to follow [default: main]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-
-    /// Hub to report to; its enrolment token is the key `token` of the Secret muster-agent-token
-    #[arg(long, value_name = "HOST:PORT")]
-    hub: Option<String>,
 
     /// Read credentials for Git from the Secret muster-agent-git: `credentials` for https, `ssh-key` and
     /// `known-hosts` for ssh, `ca.crt` for a server with a certificate of its own
@@ -109,11 +116,14 @@ const BASE: &[(&str, &str)] = embed![
 ///
 /// # Errors
 /// A sentence: a choice makes no sense.
-pub(crate) fn print(choices: &Choices) -> Result<String, String> {
+pub fn print(place: &Place<'_>, choices: &Choices) -> Result<String, String> {
     let mut files: Files =
         BASE.iter().map(|(name, text)| (format!("agent/{name}"), text.as_bytes().to_vec())).collect();
-    for (folder, kustomization) in overlays(choices)? {
+    for (folder, kustomization) in overlays(place, choices)? {
         files.insert(format!("{folder}/kustomization.yaml"), kustomization.to_string().into_bytes());
+    }
+    if let Some(token) = place.token {
+        files.insert("agent-home/token.yaml".to_owned(), secret(token).to_string().into_bytes());
     }
     let objects = render(&files, "cluster", &Limits::default())
         .map_err(|errors| format!("The manifests cannot be rendered: {errors}"))?;
@@ -122,8 +132,8 @@ pub(crate) fn print(choices: &Choices) -> Result<String, String> {
 }
 
 /// The kustomizations for these choices, by folder: `cluster` has all of it.
-fn overlays(choices: &Choices) -> Result<Vec<(String, Value)>, String> {
-    let mut overlays = vec![("agent-home".to_owned(), overlay(choices)?)];
+fn overlays(place: &Place<'_>, choices: &Choices) -> Result<Vec<(String, Value)>, String> {
+    let mut overlays = vec![("agent-home".to_owned(), overlay(place, choices)?)];
     for name in &choices.namespaces {
         name.parse::<NamespaceName>().map_err(|error| format!("--namespaces cannot be used: {error}"))?;
         overlays.push((format!("namespaces/{name}"), rights(choices, name)));
@@ -132,6 +142,14 @@ fn overlays(choices: &Choices) -> Result<Vec<(String, Value)>, String> {
     let all = json!({"apiVersion": VERSION, "kind": "Kustomization", "resources": folders});
     overlays.push(("cluster".to_owned(), all));
     Ok(overlays)
+}
+
+/// The Secret from which the agent enrols.
+fn secret(token: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": "muster-agent-token"}, "stringData": {"token": token},
+    })
 }
 
 /// The rights in one namespace.
@@ -147,9 +165,12 @@ fn rights(choices: &Choices, namespace: &str) -> Value {
 }
 
 /// The agent itself.
-fn overlay(choices: &Choices) -> Result<Value, String> {
+fn overlay(place: &Place<'_>, choices: &Choices) -> Result<Value, String> {
     let wrong = |flag: &str, error: &dyn std::fmt::Display| format!("--{flag} cannot be used: {error}");
-    choices.cluster.parse::<ClusterName>().map_err(|error| wrong("cluster", &error))?;
+    place
+        .cluster
+        .parse::<ClusterName>()
+        .map_err(|error| format!("the name of the cluster cannot be used: {error}"))?;
     choices.namespace.parse::<NamespaceName>().map_err(|error| wrong("namespace", &error))?;
     Remote::new(&choices.repo).map_err(|error| wrong("repo", &error))?;
     let (name, tag, digest) = image(&choices.image);
@@ -163,8 +184,8 @@ fn overlay(choices: &Choices) -> Result<Value, String> {
     if choices.monitoring {
         components.push("../agent/components/monitoring");
     }
-    let config = json!([{"op": "replace", "path": "/data/config.yaml", "value": muster_yaml::to_yaml(&settings(choices))}]);
-    let ports = ports(choices);
+    let config = json!([{"op": "replace", "path": "/data/config.yaml", "value": muster_yaml::to_yaml(&settings(place, choices))}]);
+    let ports = ports(place, choices);
     let policy: Vec<Value> = ports
         .iter()
         .map(|port| json!({"op": "add", "path": "/spec/egress/0/ports/-", "value": {"port": port, "protocol": "TCP"}}))
@@ -181,23 +202,24 @@ fn overlay(choices: &Choices) -> Result<Value, String> {
             image[field] = value.into();
         }
     }
+    let token = place.token.map(|_| "token.yaml");
+    let resources: Vec<_> = std::iter::once("../agent").chain(token).collect();
     Ok(json!({
         "apiVersion": VERSION, "kind": "Kustomization",
         "namespace": choices.namespace,
-        "resources": ["../agent"], "components": components, "images": [image], "patches": patches,
+        "resources": resources, "components": components, "images": [image], "patches": patches,
     }))
 }
 
 /// The agent's configuration file.
-fn settings(choices: &Choices) -> Value {
+fn settings(place: &Place<'_>, choices: &Choices) -> Value {
     let mut settings = json!({
-        "cluster": choices.cluster, "repo": choices.repo, "listen": ":8080", "log-format": "json",
+        "cluster": place.cluster, "repo": choices.repo, "listen": ":8080", "log-format": "json",
     });
-    let hub = choices.hub.as_ref();
     let given = [
         ("branch", choices.branch.clone()),
-        ("hub", hub.cloned()),
-        ("token-file", hub.map(|_| format!("{SECRETS}/token"))),
+        ("hub", place.hub.map(str::to_owned)),
+        ("token-file", place.hub.map(|_| format!("{SECRETS}/token"))),
     ];
     for (setting, value) in given {
         if let Some(value) = value {
@@ -227,7 +249,7 @@ fn image(reference: &str) -> (&str, Option<&str>, Option<&str>) {
 }
 
 /// Ports of the repository and the hub that the base does not let out.
-fn ports(choices: &Choices) -> Vec<u16> {
+fn ports(place: &Place<'_>, choices: &Choices) -> Vec<u16> {
     const ALLOWED: [u16; 4] = [443, 6443, 22, 8443];
     let authority = |url: &str| {
         let (_, rest) = url.split_once("://")?;
@@ -236,7 +258,7 @@ fn ports(choices: &Choices) -> Vec<u16> {
     let port = |host: &str| host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     let repo = authority(&choices.repo)
         .and_then(|host| port(&host).or_else(|| choices.repo.starts_with("http://").then_some(80)));
-    let hub = choices.hub.as_deref().and_then(port);
+    let hub = place.hub.and_then(port);
     let mut ports: Vec<u16> = repo.into_iter().chain(hub).filter(|port| !ALLOWED.contains(port)).collect();
     ports.sort_unstable();
     ports.dedup();
@@ -255,12 +277,18 @@ mod tests {
     }
 
     fn choices(more: &[&str]) -> Choices {
-        let least = ["manifests", "--cluster", "prod-1", "--repo", "https://git.example.com/fleet.git"];
+        let least = ["manifests", "--repo", "https://git.example.com/fleet.git"];
         Cli::try_parse_from(least.iter().chain(more)).unwrap().choices
     }
 
+    const PLACE: Place<'_> = Place { cluster: "prod-1", hub: None, token: None };
+
     fn objects(more: &[&str]) -> Vec<Value> {
-        let text = print(&choices(more)).unwrap();
+        objects_at(&PLACE, more)
+    }
+
+    fn objects_at(place: &Place<'_>, more: &[&str]) -> Vec<Value> {
+        let text = print(place, &choices(more)).unwrap();
         let limits = muster_yaml::Limits { documents_max: 50, ..muster_yaml::Limits::default() };
         let parts = muster_yaml::parts(text.as_bytes(), &limits);
         let read =
@@ -274,17 +302,22 @@ mod tests {
 
     #[test]
     fn the_choices_are_filled_in() {
-        let objects = objects(&[
-            "--hub",
-            "hub.example.com:9443",
-            "--namespace",
-            "gitops",
-            "--image",
-            "registry:5000/muster/agent:1.2",
-            "--git-secret",
-            "credentials,ca.crt",
-            "--monitoring",
-        ]);
+        let place = Place { hub: Some("hub.example.com:9443"), token: Some("mt.secret"), ..PLACE };
+        let objects = objects_at(
+            &place,
+            &[
+                "--namespace",
+                "gitops",
+                "--image",
+                "registry:5000/muster/agent:1.2",
+                "--git-secret",
+                "credentials,ca.crt",
+                "--monitoring",
+            ],
+        );
+        let token = of(&objects, "Secret");
+        assert_eq!(token["stringData"]["token"], "mt.secret");
+        assert_eq!(token["metadata"], json!({"name": "muster-agent-token", "namespace": "gitops"}));
         let config = of(&objects, "ConfigMap")["data"]["config.yaml"].as_str().unwrap();
         for line in [
             "cluster: prod-1",
@@ -306,7 +339,7 @@ mod tests {
     #[test]
     fn the_least_gives_the_base_and_impersonation_takes_the_right_to_write() {
         let base = objects(&[]);
-        assert_eq!(of(&base, "ServiceMonitor"), &Value::Null);
+        assert_eq!((of(&base, "ServiceMonitor"), of(&base, "Secret")), (&Value::Null, &Value::Null));
         assert_eq!(of(&base, "ClusterRole")["rules"].as_array().unwrap().len(), 3);
         let narrow = objects(&["--impersonation"]);
         let verbs = &of(&narrow, "ClusterRole")["rules"][0]["verbs"];
@@ -339,8 +372,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        let error = |choices: Choices| print(&choices).unwrap_err();
-        assert!(error(Choices { cluster: "No One".to_owned(), ..choices(&[]) }).starts_with("--cluster"));
+        let error = |choices: Choices| print(&PLACE, &choices).unwrap_err();
+        let nobody = Place { cluster: "No One", ..PLACE };
+        assert!(print(&nobody, &choices(&[])).unwrap_err().starts_with("the name of the cluster"));
         let wrong = Choices { namespaces: vec!["No_One".to_owned()], ..choices(&[]) };
         assert!(error(wrong).starts_with("--namespaces"));
         assert!(error(Choices { repo: "nowhere".to_owned(), ..choices(&[]) }).starts_with("--repo"));
