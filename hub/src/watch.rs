@@ -2,6 +2,10 @@
 //!
 //! Not a queue of changes but a set of names to look at again, so that a slow watcher costs at most the
 //! names of the fleet, and gets the last state of each thing instead of every state between.
+//!
+//! Whoever comes back with the token of where it was is told what has changed since: see [`changes`].
+
+mod changes;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,6 +25,8 @@ use crate::{
     service::Sight,
 };
 
+use self::changes::Changes;
+
 /// Watchers at once.
 const WATCHERS_MAX: usize = 256;
 /// Events that wait for a slow watcher; older ones are left to `ListEvents`.
@@ -37,6 +43,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     all: Mutex<Vec<Weak<Watcher>>>,
+    /// Locked before any watcher's, and until all of them know what it knows.
+    changes: Mutex<Changes>,
+}
+
+/// What somebody wants to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Only this cluster.
+    pub(crate) cluster: Option<String>,
+    /// Only what this lets it see.
+    pub(crate) grant: Arc<Grant>,
+    /// Where an earlier watch was.
+    pub(crate) resume: Option<String>,
+}
+
+impl Asked {
+    /// What a token has to be for, as a text.
+    fn view(&self) -> String {
+        format!("{:?} {:?}", self.cluster, self.grant)
+    }
 }
 
 /// One who watches.
@@ -46,6 +72,8 @@ struct Watcher {
     cluster: Option<String>,
     /// Only what this lets it see.
     grant: Arc<Grant>,
+    /// What its tokens are for.
+    view: String,
     unseen: Mutex<Unseen>,
     wake: Notify,
 }
@@ -92,8 +120,9 @@ impl Watcher {
         }
     }
 
-    /// Some of what is unseen, clusters before their apps, with its state now.
-    fn next(&self, state: &State) -> VecDeque<v1::WatchFleetResponse> {
+    /// Some of what is unseen, clusters before their apps, with its state now. `token` is for what was known to
+    /// all watchers before; it is given away once none of that is unseen.
+    fn next(&self, state: &State, token: String) -> (VecDeque<v1::WatchFleetResponse>, Option<String>) {
         use v1::watch_fleet_response::Change;
         let sight = Sight { state, grant: &self.grant };
         let mut unseen = lock(&self.unseen);
@@ -119,7 +148,15 @@ impl Watcher {
                 break;
             }
         }
-        changes.into_iter().map(|change| v1::WatchFleetResponse { change: Some(change) }).collect()
+        let told = unseen.is_empty().then_some(token);
+        let mut answers: VecDeque<_> = changes
+            .into_iter()
+            .map(|change| v1::WatchFleetResponse { change: Some(change), resume_token: String::new() })
+            .collect();
+        if let (Some(token), Some(last)) = (&told, answers.back_mut()) {
+            last.resume_token.clone_from(token);
+        }
+        (answers, told)
     }
 }
 
@@ -129,6 +166,8 @@ impl Watchers {
         if touched.is_empty() {
             return;
         }
+        let mut changes = lock(&self.changes);
+        changes.note(touched);
         lock(&self.all).retain(|watcher| {
             let watcher = watcher.upgrade();
             if let Some(watcher) = &watcher {
@@ -138,19 +177,25 @@ impl Watchers {
         });
     }
 
-    /// The fleet, or one cluster, as it is and then as it changes, until `end` says why no longer.
+    /// The fleet, or one cluster, as it is, or what of it has changed since an earlier watch, and then as it
+    /// changes, until `end` says why no longer.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when there are too many watchers.
+    /// RESOURCE_EXHAUSTED when there are too many watchers, OUT_OF_RANGE when it is not known any more what has
+    /// changed since the earlier watch.
     pub(crate) async fn watch(
-        &self,
+        self: &Arc<Self>,
         fleet: Arc<RwLock<Fleet>>,
-        cluster: Option<String>,
-        grant: Arc<Grant>,
+        asked: Asked,
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Result<BoxStream<'static, Result<v1::WatchFleetResponse, Status>>, Status> {
-        let watcher = Arc::new(Watcher { cluster, grant, unseen: Mutex::default(), wake: Notify::new() });
-        {
+        let view = asked.view();
+        let Asked { cluster, grant, resume } = asked;
+        let watcher =
+            Arc::new(Watcher { cluster, grant, view, unseen: Mutex::default(), wake: Notify::new() });
+        let missed = {
+            let changes = lock(&self.changes);
+            let missed = resume.map(|token| changes.since(&token, &watcher.view)).transpose()?;
             let mut all = lock(&self.all);
             all.retain(|watcher| watcher.strong_count() > 0);
             if all.len() >= WATCHERS_MAX {
@@ -158,24 +203,30 @@ impl Watchers {
                     "{WATCHERS_MAX} watches are open already; close one, or ask with ListApps"
                 )));
             }
-            all.push(Arc::downgrade(&watcher));
-        }
-        {
             // Known before the fleet is read: a change from here on is seen, at worst twice.
-            let fleet = fleet.read().await;
-            let mut unseen = lock(&watcher.unseen);
-            for (cluster, apps) in fleet.state.names(watcher.cluster.as_deref()) {
-                unseen.clusters.insert(cluster.clone());
-                unseen.apps.extend(apps.map(|app| (cluster.clone(), app.clone())));
+            all.push(Arc::downgrade(&watcher));
+            missed
+        };
+        match missed {
+            Some(missed) => watcher.touch(&missed),
+            None => {
+                let fleet = fleet.read().await;
+                let mut unseen = lock(&watcher.unseen);
+                for (cluster, apps) in fleet.state.names(watcher.cluster.as_deref()) {
+                    unseen.clusters.insert(cluster.clone());
+                    unseen.apps.extend(apps.map(|app| (cluster.clone(), app.clone())));
+                }
+                unseen.events.clear();
             }
-            unseen.events.clear();
         }
-        let watch = Watch { watcher, fleet, ready: VecDeque::new(), initial: true };
+        let watchers = Arc::clone(self);
+        let watch = Watch { watchers, watcher, fleet, ready: VecDeque::new(), initial: true };
         Ok(until(watch, end))
     }
 }
 
 struct Watch {
+    watchers: Arc<Watchers>,
     watcher: Arc<Watcher>,
     fleet: Arc<RwLock<Fleet>>,
     ready: VecDeque<v1::WatchFleetResponse>,
@@ -188,13 +239,20 @@ impl Watch {
             if let Some(ready) = self.ready.pop_front() {
                 return ready;
             }
-            self.ready = self.watcher.next(&self.fleet.read().await.state);
+            let told = {
+                let fleet = self.fleet.read().await;
+                let token = lock(&self.watchers.changes).token(&self.watcher.view);
+                let (ready, told) = self.watcher.next(&fleet.state, token);
+                self.ready = ready;
+                told
+            };
             if !self.ready.is_empty() {
                 continue;
             }
             if std::mem::take(&mut self.initial) {
                 let end = v1::watch_fleet_response::Change::InitialStateEnd(v1::InitialStateEnd {});
-                return v1::WatchFleetResponse { change: Some(end) };
+                let resume_token = told.unwrap_or_default();
+                return v1::WatchFleetResponse { change: Some(end), resume_token };
             }
             self.watcher.wake.notified().await;
         }

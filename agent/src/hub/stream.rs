@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::Arc,
+    time::SystemTime,
     time::{Duration, Instant},
 };
 
@@ -224,7 +225,7 @@ impl Stream {
                 Some((_, event)) => Body::Event(size::event(event)),
                 None => return Ok(None),
             },
-            Action::SendHeartbeat => Body::Heartbeat(Heartbeat {}),
+            Action::SendHeartbeat => Body::Heartbeat(Heartbeat { sent_at: Some(SystemTime::now().into()) }),
             Action::OfferEvents { after, count_max } => {
                 self.offered = self.reports.events_after(after, count_max);
                 let events = self.offered.iter().map(|(number, event)| (*number, event.id.clone()));

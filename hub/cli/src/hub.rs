@@ -1,6 +1,6 @@
 //! Questions to the hub, each with a deadline, and its answers as the CLI's own types.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use muster_wire::v1::{
     self, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
@@ -19,6 +19,9 @@ use crate::{
 
 /// Largest answer taken, in bytes: 3,000 clusters with 20 apps each come to a tenth of it.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Things in one answer of a list, which is asked for page by page: as many as the hub gives.
+const PAGE: u32 = 1_000;
 
 /// A connected hub.
 pub(crate) struct Hub {
@@ -44,10 +47,22 @@ impl Hub {
 
     /// All clusters with these labels, by name.
     pub(crate) async fn clusters(&mut self, labels: &[(String, String)]) -> Result<Vec<Cluster>, Failure> {
-        let request = v1::ListClustersRequest { labels: labels.iter().cloned().collect() };
-        let answer = self.fleet.list_clusters(self.request(request));
-        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
-        Ok(answer.clusters.into_iter().map(Cluster::from).collect())
+        let labels: BTreeMap<_, _> = labels.iter().cloned().collect();
+        let (mut clusters, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListClustersRequest {
+                labels: labels.clone().into_iter().collect(),
+                page_size: PAGE,
+                page_token,
+            };
+            let answer = self.fleet.list_clusters(self.request(request));
+            let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
+            clusters.extend(answer.clusters.into_iter().map(Cluster::from));
+            if answer.next_page_token.is_empty() {
+                return Ok(clusters);
+            }
+            page_token = answer.next_page_token;
+        }
     }
 
     /// Apps, by app, then cluster; without objects and drifts.
@@ -56,10 +71,23 @@ impl Hub {
         cluster: Option<&str>,
         only_unhealthy: bool,
     ) -> Result<Vec<App>, Failure> {
-        let request = v1::ListAppsRequest { cluster: cluster.unwrap_or_default().to_owned(), only_unhealthy };
-        let answer = self.fleet.list_apps(self.request(request));
-        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
-        Ok(answer.apps.into_iter().map(App::without_objects).collect())
+        let (mut apps, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListAppsRequest {
+                cluster: cluster.unwrap_or_default().to_owned(),
+                only_unhealthy,
+                page_size: PAGE,
+                page_token,
+                view: v1::AppView::Summary.into(),
+            };
+            let answer = self.fleet.list_apps(self.request(request));
+            let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
+            apps.extend(answer.apps.into_iter().map(App::without_objects));
+            if answer.next_page_token.is_empty() {
+                return Ok(apps);
+            }
+            page_token = answer.next_page_token;
+        }
     }
 
     /// One app in every cluster, or in one; none when the hub knows no such app.
@@ -90,6 +118,7 @@ impl Hub {
             cluster: cluster.unwrap_or_default().to_owned(),
             app: app.unwrap_or_default().to_owned(),
             limit,
+            page_token: String::new(),
         };
         let answer = self.fleet.list_events(self.request(request));
         let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
@@ -100,9 +129,10 @@ impl Hub {
     pub(crate) async fn watch(
         &mut self,
         cluster: Option<&str>,
+        resume_token: &str,
     ) -> Result<Streaming<v1::WatchFleetResponse>, Failure> {
-        let request = v1::WatchFleetRequest { cluster: cluster.unwrap_or_default().to_owned() };
-        let answer = self.fleet.watch_fleet(self.endless(request));
+        let (cluster, resume_token) = (cluster.unwrap_or_default().to_owned(), resume_token.to_owned());
+        let answer = self.fleet.watch_fleet(self.endless(v1::WatchFleetRequest { cluster, resume_token }));
         within((&self.reach.address, &self.refusal), self.timeout, answer).await
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct Cluster {
     pub(crate) certificate_expires_at: Option<Timestamp>,
     /// Since when none of its certificates is taken.
     pub(crate) revoked_at: Option<Timestamp>,
+    /// How far its agent's clock is ahead of the hub's.
+    pub(crate) clock_skew_milliseconds: Option<i64>,
 }
 
 /// One app in one cluster.

@@ -35,6 +35,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
         leader: "node-1".to_owned(),
         enrolled_at: before(86_400),
         certificate_expires_at: Some(now() + 20.hours()),
+        clock_skew_milliseconds: None,
         revoked_at: None,
     }
 }

@@ -46,9 +46,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// A new stream begins: the hub will tell everything again.
-    pub(crate) fn begin(&mut self) {
-        self.named = Some(BTreeSet::new());
+    /// A new stream begins: the hub will tell everything again, or what has changed since the last one.
+    pub(crate) fn begin(&mut self, resumes: bool) {
+        self.named = (!resumes).then(BTreeSet::new);
     }
 
     /// Takes what the hub says, and gives what of it is new.
@@ -107,7 +107,7 @@ impl Watch {
             let (clusters, apps, wrong) = (self.clusters.len(), self.apps.len(), self.wrong.len());
             return vec![Change::Started { clusters, apps, wrong }];
         }
-        let Some(named) = named else { return Vec::new() };
+        let Some(named) = named else { return vec![Change::Resumed] };
         let gone: Vec<_> = self.apps.keys().filter(|key| !named.contains(*key)).cloned().collect();
         let mut changes: Vec<Change> = gone.into_iter().flat_map(|key| self.removed(key)).collect();
         changes.push(Change::Resumed);
@@ -168,7 +168,7 @@ mod tests {
     fn the_initial_state_is_one_line_and_repetition_is_none() {
         use v1::HealthStatus::*;
         let mut watch = Watch::default();
-        watch.begin();
+        watch.begin(false);
         assert_eq!(watch.observe(cluster(v1::Connection::Connected)), []);
         assert_eq!(watch.observe(app("web", Healthy)), []);
         assert_eq!(watch.observe(app("api", Degraded)), []);
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_cluster_out_of_reach_is_one_line_not_one_for_each_app() {
         let mut watch = Watch::default();
-        watch.begin();
+        watch.begin(false);
         watch.observe(cluster(v1::Connection::Connected));
         watch.observe(app("web", v1::HealthStatus::Healthy));
         watch.observe(end());
@@ -201,12 +201,12 @@ mod tests {
     fn a_reconnect_tells_what_was_missed_and_nothing_else() {
         use v1::HealthStatus::*;
         let mut watch = Watch::default();
-        watch.begin();
+        watch.begin(false);
         for name in ["web", "api", "old"] {
             watch.observe(app(name, Healthy));
         }
         watch.observe(end());
-        watch.begin();
+        watch.begin(false);
         assert_eq!(watch.observe(app("web", Healthy)), []);
         assert!(matches!(&watch.observe(app("api", Degraded))[..], [Change::App(_)]));
         assert_eq!(

@@ -11,7 +11,7 @@ use prost::Message as _;
 use ring::digest;
 
 use super::Report;
-use crate::record::Digest;
+use crate::{clock::from_proto, record::Digest};
 
 /// Apps one cluster may have.
 pub const APPS_MAX: usize = 5_000;
@@ -20,9 +20,9 @@ pub(super) const EVENTS_PER_CLUSTER_MAX: usize = 500;
 /// Events kept in all.
 pub(super) const EVENTS_MAX: usize = 20_000;
 /// Events one answer holds when the caller names no number.
-pub const EVENTS_LISTED_DEFAULT: usize = 100;
+pub const EVENTS_LISTED_DEFAULT: u32 = 100;
 /// Events one answer holds at most.
-pub const EVENTS_LISTED_MAX: usize = 1_000;
+pub const EVENTS_LISTED_MAX: u32 = 1_000;
 
 const OBJECTS_MAX: usize = 1_000;
 const DRIFTS_MAX: usize = 100;
@@ -124,7 +124,9 @@ pub fn admit_report(message: v1::AgentMessage) -> Result<Report, Excess> {
             event.cluster.clear();
             Report::Event(event)
         }
-        Body::Heartbeat(_) => Report::Heartbeat,
+        Body::Heartbeat(heartbeat) => {
+            Report::Heartbeat { sent_at: heartbeat.sent_at.as_ref().and_then(from_proto) }
+        }
         Body::Trusted(_) => return Err(Excess::Unknown), // taken before it comes here
     })
 }

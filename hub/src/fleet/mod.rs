@@ -124,7 +124,10 @@ pub enum Report {
     /// Something to remember.
     Event(v1::Event),
     /// The agent lives.
-    Heartbeat,
+    Heartbeat {
+        /// What the agent's clock said.
+        sent_at: Option<Timestamp>,
+    },
 }
 
 /// What the agent is to be told once the records are kept.

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use muster_spec::{AppName, ClusterName};
 use muster_wire::v1;
 
@@ -90,6 +90,8 @@ pub(super) struct Stream {
     pub(super) id: StreamId,
     /// The hub's uptime when something was last heard.
     heard: Duration,
+    /// How far the agent's clock is ahead.
+    pub(super) skew: Option<SignedDuration>,
     /// Highest number per app, gone ones included.
     sequences: BTreeMap<AppName, u64>,
 }
@@ -213,7 +215,8 @@ impl State {
     ) -> Changes {
         let mut changes = Changes::none();
         let cluster = self.clusters.entry(name.clone()).or_insert_with(Cluster::new);
-        let new = Link::Connected(Stream { id: stream, heard: now.uptime, sequences: BTreeMap::new() });
+        let new =
+            Link::Connected(Stream { id: stream, heard: now.uptime, skew: None, sequences: BTreeMap::new() });
         let old = std::mem::replace(&mut cluster.link, new);
         if let Link::Connected(old) = &old {
             changes.ended.push((old.id, Ended::Superseded));
@@ -252,13 +255,18 @@ impl State {
         let mut changes = Changes::none();
         let Some(cluster) = self.clusters.get_mut(name) else { return changes };
         match &mut cluster.link {
-            Link::Connected(current) if current.id == stream => current.heard = now.uptime,
+            Link::Connected(current) if current.id == stream => {
+                current.heard = now.uptime;
+                if let Report::Heartbeat { sent_at: Some(sent_at) } = report {
+                    current.skew = Some(sent_at.duration_since(now.wall));
+                }
+            }
             // What a stream says after its end is of no account: the agent says it again on the newer one.
             _ => return changes,
         }
         cluster.last_seen = Some(now.wall);
         match report {
-            Report::Heartbeat => {}
+            Report::Heartbeat { .. } => {}
             Report::Cluster(status) => {
                 if cluster.status.as_deref() != Some(&status) {
                     cluster.status = Some(Arc::new(status));

@@ -170,7 +170,7 @@ fn hello_asks_for_what_differs_and_forgets_what_is_not_listed() {
 #[test]
 fn three_missed_heartbeats_make_a_cluster_unreachable() {
     let mut state = connected();
-    state.apply(say("prod", 1, Report::Heartbeat), at(10));
+    state.apply(say("prod", 1, Report::Heartbeat { sent_at: None }), at(10));
     assert!(pass(&mut state, 1..=40).ended.is_empty());
     let changes = state.apply(Input::Tick { leads: true }, at(41));
     assert_eq!(changes.ended, [(StreamId(1), Ended::Silent)]);
@@ -213,7 +213,7 @@ fn a_clock_that_is_set_forward_makes_nobody_unreachable() {
 #[test]
 fn a_heartbeat_costs_no_write_and_tells_nobody() {
     let mut state = connected();
-    let changes = state.apply(say("prod", 1, Report::Heartbeat), at(10));
+    let changes = state.apply(say("prod", 1, Report::Heartbeat { sent_at: None }), at(10));
     assert!(changes.records.is_empty() && changes.touched.is_empty());
 }
 

@@ -173,6 +173,12 @@ impl Cluster {
         bound.or_else(|| self.status.as_ref()?.labels.get(key))
     }
 
+    fn clock_skew(&self) -> Option<prost_types::Duration> {
+        let Link::Connected(stream) = &self.link else { return None };
+        let skew = stream.skew?;
+        Some(prost_types::Duration { seconds: skew.as_secs(), nanos: skew.subsec_nanos() })
+    }
+
     fn show(&self, name: &ClusterName) -> v1::Cluster {
         let bound = self.enrolment.as_ref().map(|enrolment| enrolment.labels.clone()).unwrap_or_default();
         let mut status = self.status.as_deref().cloned();
@@ -189,6 +195,7 @@ impl Cluster {
             certificate_expires_at: self.certificate_expires_at.map(to_proto),
             revoked_at: self.revoked_at().map(to_proto),
             bound_labels: bound,
+            clock_skew: self.clock_skew(),
         }
     }
 

@@ -8,10 +8,11 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 use v1::{HealthStatus, SyncStatus, fleet_service_server::FleetService};
 
-use super::{Serve, admitted, calling_user, given, stopping};
+use super::{Serve, admitted, calling_user, given, page::Page, stopping};
 use crate::{
     access::policy::{Grant, Role},
     fleet::{AppFilter, Detail, EVENTS_LISTED_DEFAULT, EVENTS_LISTED_MAX, EventFilter, State},
+    watch::Asked,
 };
 
 /// What a caller may see. What it may not does not exist for it.
@@ -71,11 +72,14 @@ impl FleetService for Serve {
     ) -> Result<Response<v1::ListClustersResponse>, Status> {
         let (_, grant) = calling_user(&admitted(&request)?)?;
         let request = request.into_inner();
+        let page = Page::new(request.page_size, &request.page_token)?;
         let fleet = self.0.fleet.read().await;
         let sight = Sight { state: &fleet.state, grant: &grant };
         let mut clusters = fleet.state.list_clusters(&request.labels);
         clusters.retain(|cluster| sight.cluster(&cluster.name));
-        fitting(v1::ListClustersResponse { clusters }, "choose clusters by labels, or use WatchFleet")
+        let (clusters, next_page_token) = page.of_sorted(clusters, |cluster| cluster.name.clone());
+        let answer = v1::ListClustersResponse { clusters, next_page_token };
+        fitting(answer, "ask for pages, or choose clusters by labels")
     }
 
     async fn get_cluster(
@@ -104,11 +108,22 @@ impl FleetService for Serve {
         let request = request.into_inner();
         let filter =
             AppFilter { cluster: given(&request.cluster), app: None, only_unhealthy: request.only_unhealthy };
+        let page = Page::new(request.page_size, &request.page_token)?;
+        let detail = match request.view() {
+            v1::AppView::Unspecified | v1::AppView::Summary => Detail::Summary,
+            v1::AppView::Drifts => Detail::Drifts,
+            v1::AppView::Full => Detail::Full,
+        };
         let fleet = self.0.fleet.read().await;
-        let apps = Sight { state: &fleet.state, grant: &grant }.apps(filter, Detail::Summary);
+        let apps = Sight { state: &fleet.state, grant: &grant }.apps(filter, detail);
+        // In the order of the list: by app, then cluster.
+        let key = |app: &v1::App| {
+            format!("{}\0{}", app.status.as_ref().map_or("", |status| &status.app), app.cluster)
+        };
+        let (apps, next_page_token) = page.of_sorted(apps, key);
         fitting(
-            v1::ListAppsResponse { apps },
-            "name a cluster, ask for unhealthy ones only, or use WatchFleet",
+            v1::ListAppsResponse { apps, next_page_token },
+            "ask for smaller pages, or for a smaller view",
         )
     }
 
@@ -145,6 +160,7 @@ impl FleetService for Serve {
         let hub = &self.0;
         let (user, grant) = calling_user(&admitted(&request)?)?;
         let cluster = given(&request.get_ref().cluster).map(str::to_owned);
+        let resume = given(&request.get_ref().resume_token).map(str::to_owned);
         let left = user.expires_at.map(|end| hub.clock.left_until(end));
         let hub_stops = hub.stopping.clone();
         let changes = hub.gate.changes(user, Arc::clone(&grant));
@@ -161,7 +177,9 @@ impl FleetService for Serve {
                 () = changes => Status::unavailable("what you may see has changed; connect again"),
             }
         };
-        Ok(Response::new(hub.watchers.watch(Arc::clone(&hub.fleet), cluster, grant, end).await?))
+        Ok(Response::new(
+            hub.watchers.watch(Arc::clone(&hub.fleet), Asked { cluster, grant, resume }, end).await?,
+        ))
     }
 
     async fn list_events(
@@ -172,13 +190,17 @@ impl FleetService for Serve {
         let request = request.into_inner();
         let limit = match request.limit {
             0 => EVENTS_LISTED_DEFAULT,
-            limit => usize::try_from(limit).unwrap_or(EVENTS_LISTED_MAX).min(EVENTS_LISTED_MAX),
+            limit => limit.min(EVENTS_LISTED_MAX),
         };
+        let page = Page::new(limit, &request.page_token)?;
         let filter = EventFilter { cluster: given(&request.cluster), app: given(&request.app) };
         let fleet = self.0.fleet.read().await;
         let sight = Sight { state: &fleet.state, grant: &grant };
-        let events =
-            fleet.state.events(filter).filter(|event| sight.event(event)).take(limit).cloned().collect();
-        fitting(v1::ListEventsResponse { events }, "ask for fewer")
+        let events: Vec<_> = fleet.state.events(filter).filter(|event| sight.event(event)).collect();
+        let (events, next_page_token) = page.of_list(events, |event| event.id.clone()).ok_or_else(|| {
+            Status::out_of_range("the hub does not keep events so far back any more; ask without page_token")
+        })?;
+        let events = events.into_iter().cloned().collect();
+        fitting(v1::ListEventsResponse { events, next_page_token }, "ask for fewer")
     }
 }

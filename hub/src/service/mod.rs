@@ -7,6 +7,7 @@ mod authority;
 mod clusters;
 mod enrollment;
 mod fleet;
+mod page;
 mod promotion;
 mod tokens;
 

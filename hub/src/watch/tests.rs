@@ -21,7 +21,7 @@ fn now() -> Now {
 
 struct Fixture {
     fleet: Arc<RwLock<Fleet>>,
-    watchers: Watchers,
+    watchers: Arc<Watchers>,
     sequence: u64,
 }
 
@@ -36,7 +36,7 @@ impl Fixture {
             audit: Log::default(),
             alerts: crate::alerts::Table::default(),
         }));
-        let mut fixture = Self { fleet, watchers: Watchers::default(), sequence: 0 };
+        let mut fixture = Self { fleet, watchers: Arc::default(), sequence: 0 };
         for cluster in ["a", "b"] {
             fixture
                 .apply(Input::Connected {
@@ -74,11 +74,16 @@ impl Fixture {
         &self,
         cluster: Option<&str>,
     ) -> BoxStream<'static, Result<v1::WatchFleetResponse, Status>> {
-        let never = std::future::pending();
-        self.watchers
-            .watch(Arc::clone(&self.fleet), cluster.map(str::to_owned), viewer(), never)
-            .await
-            .unwrap()
+        self.resume(cluster, None).await.unwrap()
+    }
+
+    async fn resume(
+        &self,
+        cluster: Option<&str>,
+        resume: Option<String>,
+    ) -> Result<BoxStream<'static, Result<v1::WatchFleetResponse, Status>>, Status> {
+        let asked = Asked { cluster: cluster.map(str::to_owned), grant: viewer(), resume };
+        self.watchers.watch(Arc::clone(&self.fleet), asked, std::future::pending()).await
     }
 }
 
@@ -171,7 +176,8 @@ async fn a_change_wakes_a_watcher_that_waits() {
 async fn a_watch_ends_with_the_reason_and_leaves_nothing_behind() {
     let fixture = Fixture::new().await;
     let end = std::future::ready(Status::unavailable("the hub stops"));
-    let mut watch = fixture.watchers.watch(Arc::clone(&fixture.fleet), None, viewer(), end).await.unwrap();
+    let asked = Asked { cluster: None, grant: viewer(), resume: None };
+    let mut watch = fixture.watchers.watch(Arc::clone(&fixture.fleet), asked, end).await.unwrap();
     assert_eq!(watch.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
     assert!(watch.next().await.is_none());
     drop(watch);
@@ -186,9 +192,47 @@ async fn watchers_are_bounded() {
     for _ in 0..WATCHERS_MAX {
         open.push(fixture.watch(None).await);
     }
-    let one_more =
-        || fixture.watchers.watch(Arc::clone(&fixture.fleet), None, viewer(), std::future::pending());
+    let one_more = || fixture.resume(None, None);
     assert_eq!(one_more().await.err().unwrap().code(), tonic::Code::ResourceExhausted);
     open.pop();
     assert!(one_more().await.is_ok());
+}
+
+/// What is told up to the end of the initial state, and the token that stands for it.
+async fn caught_up(
+    watch: &mut BoxStream<'static, Result<v1::WatchFleetResponse, Status>>,
+) -> (Vec<String>, String) {
+    let mut told = Vec::new();
+    loop {
+        let response = watch.next().await.unwrap().unwrap();
+        let change = response.change.unwrap();
+        if matches!(change, Change::InitialStateEnd(_)) {
+            return (told, response.resume_token);
+        }
+        told.push(words(change));
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_is_told_what_has_changed_since_and_nothing_else() {
+    let mut fixture = Fixture::new().await;
+    let mut watch = fixture.watch(None).await;
+    let (told, token) = caught_up(&mut watch).await;
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(!token.is_empty());
+    drop(watch);
+    fixture.report("a", "r1").await;
+    let mut watch = fixture.resume(None, Some(token.clone())).await.unwrap();
+    let (told, later) = caught_up(&mut watch).await;
+    assert_eq!(told, ["app a/web r1"]);
+    fixture.report("b", "r2").await;
+    let (mut last, mut seen) = (String::new(), false);
+    while last.is_empty() {
+        let response = watch.next().await.unwrap().unwrap();
+        seen |= words(response.change.unwrap()).contains("r2");
+        last = response.resume_token;
+    }
+    assert!(seen && last != later);
+    let refused = fixture.resume(Some("a"), Some(token)).await.err().unwrap();
+    assert_eq!(refused.code(), tonic::Code::OutOfRange);
 }

@@ -20,7 +20,10 @@ fn json_becomes_the_message_the_services_read() {
         frames.add(&[*byte]);
     }
     let message = ListEventsRequest::decode(frames.next().unwrap().unwrap()).unwrap();
-    assert_eq!(message, ListEventsRequest { cluster: "dev".into(), app: String::new(), limit: 7 });
+    assert_eq!(
+        message,
+        ListEventsRequest { cluster: "dev".into(), limit: 7, ..ListEventsRequest::default() }
+    );
     assert_eq!(frames.next().unwrap(), None);
 }
 
@@ -31,7 +34,7 @@ fn a_message_becomes_json_by_the_mapping_of_protocol_buffers() {
     let mut cluster = Cluster { name: "dev".into(), ..Cluster::default() };
     cluster.set_connection(Connection::Unreachable);
     cluster.last_seen = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 0 });
-    let answer = ListClustersResponse { clusters: vec![cluster] };
+    let answer = ListClustersResponse { clusters: vec![cluster], ..ListClustersResponse::default() };
     let json = json(method.output(), Bytes::from(answer.encode_to_vec())).unwrap();
     let told: serde_json::Value = serde_json::from_str(&json).unwrap();
     let expected = serde_json::json!({ "clusters": [{

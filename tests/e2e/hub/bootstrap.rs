@@ -29,8 +29,9 @@ async fn the_printed_manifests_hold_a_token_that_lets_this_cluster_in_once() {
     assert!(hub.enrol(token, "prod-2").await.is_err(), "the token is for prod-1");
     let identity = hub.enrol(token, "prod-1").await.unwrap();
     hub.agent("prod-1", &identity, &[]).await.unwrap();
-    let labelled = v1::ListClustersRequest { labels: [("env".to_owned(), "prod".to_owned())].into() };
-    let found = hub.fleet().await.list_clusters(labelled).await.unwrap().into_inner().clusters;
+    let labels = [("env".to_owned(), "prod".to_owned())].into();
+    let request = v1::ListClustersRequest { labels, ..Default::default() };
+    let found = hub.fleet().await.list_clusters(request).await.unwrap().into_inner().clusters;
     assert_eq!(found.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(), ["prod-1"]);
     assert!(hub.enrol(token, "prod-1").await.is_err(), "the token is for one use");
 }

@@ -80,7 +80,7 @@ async fn an_agent_that_breaks_the_protocol_is_told_and_loses_only_its_stream() {
         let mut inbound = client.connect(messages).await.unwrap().into_inner();
         next(&mut inbound).await.unwrap_err()
     };
-    assert_eq!(first(Said::Heartbeat(v1::Heartbeat {})).await.code(), Code::InvalidArgument);
+    assert_eq!(first(Said::Heartbeat(v1::Heartbeat::default())).await.code(), Code::InvalidArgument);
     let bad_digest = v1::AppDigest { app: "web".into(), digest: vec![1] };
     let hello = v1::Hello { cluster: "prod".into(), apps: vec![bad_digest], ..Default::default() };
     assert_eq!(first(Said::Hello(hello)).await.code(), Code::InvalidArgument);

@@ -202,7 +202,7 @@ impl Hub {
     }
 
     async fn try_revisions(&self, cluster: &str) -> Result<Vec<(String, String)>, Status> {
-        let request = v1::ListAppsRequest { cluster: cluster.into(), only_unhealthy: false };
+        let request = v1::ListAppsRequest { cluster: cluster.into(), ..Default::default() };
         let apps = self.fleet().await.list_apps(request).await?.into_inner().apps;
         let statuses = apps.into_iter().map(|app| app.status.unwrap());
         Ok(statuses.map(|status| (status.app, status.revision)).collect())

@@ -72,7 +72,7 @@ async fn one_app_is_shown_with_its_objects_and_lists_leave_them_out() {
         assert_eq!(get(name, cluster).await.unwrap_err().code(), Code::NotFound);
     }
     let mut fleet = hub.fleet().await;
-    let request = |only_unhealthy| v1::ListAppsRequest { cluster: String::new(), only_unhealthy };
+    let request = |only_unhealthy| v1::ListAppsRequest { only_unhealthy, ..Default::default() };
     let all = fleet.list_apps(request(false)).await.unwrap().into_inner().apps;
     let names: Vec<_> =
         all.iter().map(|app| format!("{}/{}", app.status.as_ref().unwrap().app, app.cluster)).collect();
@@ -193,4 +193,119 @@ async fn a_slow_watcher_gets_the_last_state() {
         }
     }
     assert!(seen < 1_500, "{seen} states before the last one");
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages_and_in_the_view_that_is_asked_for() {
+    let hub = Hub::start().await;
+    let mut agents = Vec::new();
+    for cluster in ["a", "b", "c"] {
+        let identity = hub.enrolled(cluster).await;
+        let mut agent = hub.agent(cluster, &identity, &[]).await.unwrap();
+        for (sequence, app) in ["api", "web"].into_iter().enumerate() {
+            let mut report = status(app, "r1");
+            report.objects = vec![v1::ObjectStatus { message: "an object".into(), ..Default::default() }];
+            agent.report_kept(sequence as u64 + 1, report).await;
+        }
+        agents.push(agent);
+    }
+    let mut fleet = hub.fleet().await;
+    let (mut names, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let request = v1::ListClustersRequest { page_size: 2, page_token, ..Default::default() };
+        let answer = fleet.list_clusters(request).await.unwrap().into_inner();
+        names.extend(answer.clusters.into_iter().map(|cluster| cluster.name));
+        pages += 1;
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((names, pages), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 2));
+    let (mut apps, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let view = v1::AppView::Full.into();
+        let request = v1::ListAppsRequest { page_size: 4, page_token, view, ..Default::default() };
+        let answer = fleet.list_apps(request).await.unwrap().into_inner();
+        assert!(answer.apps.len() <= 4);
+        apps.extend(answer.apps.into_iter().map(|app| {
+            let status = app.status.unwrap();
+            assert_eq!(status.objects.len(), 1, "the full view has objects");
+            format!("{}/{}", status.app, app.cluster)
+        }));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(apps, ["api/a", "api/b", "api/c", "web/a", "web/b", "web/c"]);
+    let (mut events, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListEventsRequest { limit: 4, page_token, ..Default::default() };
+        let answer = fleet.list_events(request).await.unwrap().into_inner();
+        events.extend(answer.events.into_iter().map(|event| event.id));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let all = v1::ListEventsRequest::default();
+    let all = fleet.list_events(all).await.unwrap().into_inner().events;
+    assert_eq!(events, all.into_iter().map(|event| event.id).collect::<Vec<_>>());
+    let request = v1::ListClustersRequest { page_token: "!".into(), ..Default::default() };
+    assert_eq!(fleet.list_clusters(request).await.unwrap_err().code(), Code::InvalidArgument);
+    let request = v1::ListEventsRequest { page_token: "bm9uZQ".into(), ..Default::default() };
+    assert_eq!(fleet.list_events(request).await.unwrap_err().code(), Code::OutOfRange);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_another_ended() {
+    let hub = Hub::start().await;
+    let identity = hub.enrolled("a").await;
+    let mut agent = hub.agent("a", &identity, &[]).await.unwrap();
+    agent.report_kept(1, status("web", "r1")).await;
+    agent.report_kept(2, status("api", "r1")).await;
+    let mut fleet = hub.fleet().await;
+    // What is told up to the end of the initial state, and the token for it.
+    let mut follow = async |resume_token: String| {
+        let request = v1::WatchFleetRequest { resume_token, ..Default::default() };
+        let mut watch = fleet.watch_fleet(request).await?.into_inner();
+        let mut apps = Vec::new();
+        loop {
+            let told = watch.message().await?.expect("a watch does not end by itself");
+            match told.change.unwrap() {
+                Change::App(app) => apps.push(app.status.unwrap().app),
+                Change::InitialStateEnd(_) => return Ok::<_, Status>((apps, told.resume_token)),
+                _ => {}
+            }
+        }
+    };
+    let (apps, token) = follow(String::new()).await.unwrap();
+    assert_eq!(apps, ["api", "web"]);
+    agent.report_kept(3, status("web", "r2")).await;
+    let (apps, _) = follow(token.clone()).await.unwrap();
+    assert_eq!(apps, ["web"]);
+    let refused = follow(format!("{token}0")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange);
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_seen() {
+    let hub = Hub::start().await;
+    let identity = hub.enrolled("late").await;
+    let agent = hub.agent("late", &identity, &[]).await.unwrap();
+    let behind = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    agent.say(Said::Heartbeat(v1::Heartbeat { sent_at: Some(behind.into()) })).await;
+    let skew = wait::until("the clock seen", DEADLINE, async || {
+        hub.cluster("late").await.clock_skew.ok_or("it is not there")
+    })
+    .await;
+    assert!((-3_700..-3_500).contains(&skew.seconds), "{skew:?}");
+    let shown = hub.muster(&["clusters"]).run(DEADLINE).await.unwrap();
+    assert!(
+        shown.stdout.contains("its clock is 59m") || shown.stdout.contains("its clock is 1h"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("behind"), "{}", shown.stdout);
 }

@@ -70,7 +70,8 @@ pub(super) async fn watch(
     printer: Printer,
     cluster: Option<&str>,
 ) -> Result<Verdict, Failure> {
-    let mut follower = Follower { watch: Watch::default(), widths: Widths::default(), printer };
+    let (watch, widths, resume) = (Watch::default(), Widths::default(), String::new());
+    let mut follower = Follower { watch, widths, printer, resume };
     let mut retry = RETRY;
     let mut connected_once = false;
     loop {
@@ -97,20 +98,35 @@ struct Follower {
     watch: Watch,
     widths: Widths,
     printer: Printer,
+    /// Stands for what was told; empty for nothing.
+    resume: String,
 }
 
 impl Follower {
     /// One stream, up to its end.
     async fn follow(&mut self, hub: &mut Hub, cluster: Option<&str>, connected: &mut bool) -> Failure {
-        let mut stream = match hub.watch(cluster).await {
+        // A hub that was started anew does not know what was told: it tells everything.
+        let resume = std::mem::take(&mut self.resume);
+        let mut resumes = !resume.is_empty();
+        let stream = match hub.watch(cluster, &resume).await {
+            Err(_) if resumes => {
+                resumes = false;
+                hub.watch(cluster, "").await
+            }
+            stream => stream,
+        };
+        let mut stream = match stream {
             Ok(stream) => stream,
             Err(failure) => return failure,
         };
-        self.watch.begin();
+        self.watch.begin(resumes);
         loop {
             match stream.message().await {
                 Ok(Some(message)) => {
                     *connected = true;
+                    if !message.resume_token.is_empty() {
+                        self.resume = message.resume_token;
+                    }
                     // A message of a later protocol says nothing this version could show.
                     let Some(told) = message.change else { continue };
                     if let Err(failure) = self.show(told) {

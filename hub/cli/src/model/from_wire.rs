@@ -89,6 +89,9 @@ impl From<v1::Cluster> for Cluster {
             enrolled_at: time(cluster.enrolled_at.as_ref()),
             certificate_expires_at: time(cluster.certificate_expires_at.as_ref()),
             revoked_at: time(cluster.revoked_at.as_ref()),
+            clock_skew_milliseconds: cluster.clock_skew.map(|skew| {
+                skew.seconds.saturating_mul(1_000).saturating_add(i64::from(skew.nanos) / 1_000_000)
+            }),
         }
     }
 }

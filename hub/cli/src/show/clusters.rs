@@ -1,5 +1,7 @@
 //! The table of clusters.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{connection, or_dash, seen};
@@ -9,6 +11,9 @@ use crate::{
     text::{Page, Screen, Style, Table, Text, ago, count, until},
 };
 
+/// Milliseconds by which a clock may be off without a word.
+const SKEW_TOLD: i64 = 30_000;
+
 /// The page of `muster clusters`.
 pub(crate) fn clusters(clusters: &[Cluster], now: Timestamp, screen: Screen) -> Page {
     let mut page = Page::new();
@@ -17,7 +22,7 @@ pub(crate) fn clusters(clusters: &[Cluster], now: Timestamp, screen: Screen) -> 
         return page;
     }
     let narrow = ["CLUSTER", "CONNECTION", "SEEN", "SYNCED", "HEALTHY", "HEAD"];
-    let wide = ["FETCHED", "LABELS", "KUBERNETES", "AGENT", "LEADER", "CERTIFICATE", "REPOSITORY"];
+    let wide = ["FETCHED", "LABELS", "KUBERNETES", "AGENT", "LEADER", "CERTIFICATE", "CLOCK", "REPOSITORY"];
     let wide = wide.into_iter().filter(|_| screen.wide);
     let mut table = Table::new(narrow.into_iter().chain(wide).chain(["MESSAGE"])).cut_last();
     for cluster in clusters {
@@ -39,6 +44,7 @@ pub(crate) fn clusters(clusters: &[Cluster], now: Timestamp, screen: Screen) -> 
                 or_dash(&cluster.agent_version),
                 or_dash(&cluster.leader),
                 Text::plain(until(cluster.certificate_expires_at, now)),
+                Text::plain(clock(cluster)),
                 or_dash(&cluster.repository),
             ]);
         }
@@ -47,6 +53,17 @@ pub(crate) fn clusters(clusters: &[Cluster], now: Timestamp, screen: Screen) -> 
     }
     page.table(&table, screen);
     page
+}
+
+/// How far the clock of its agent is off, as far as that can be told from the way a message takes.
+fn clock(cluster: &Cluster) -> String {
+    let Some(skew) = cluster.clock_skew_milliseconds else { return "-".to_owned() };
+    let off = humantime::format_duration(Duration::from_secs(skew.unsigned_abs() / 1_000));
+    match skew {
+        ..=-1_000 => format!("{off} behind"),
+        1_000.. => format!("{off} ahead"),
+        _ => "right".to_owned(),
+    }
 }
 
 /// `2/3`, and whether that is all of them.
@@ -69,7 +86,10 @@ fn message(cluster: &Cluster, now: Timestamp) -> String {
     match (cluster.connection, cluster.errors.as_slice()) {
         (Connection::NeverConnected, _) => format!("enrolled {}", ago(cluster.enrolled_at, now)),
         (Connection::Unreachable, _) => "how its apps fare is not known".to_owned(),
-        (Connection::Connected, []) => String::new(),
+        (Connection::Connected, []) => match cluster.clock_skew_milliseconds {
+            Some(skew) if skew.abs() >= SKEW_TOLD => format!("its clock is {}", clock(cluster)),
+            _ => String::new(),
+        },
         (Connection::Connected, [only]) => placed(&only.place, &only.message),
         (Connection::Connected, [first, more @ ..]) => {
             format!("{} (and {})", placed(&first.place, &first.message), count(more.len(), "other error"))
@@ -107,12 +127,17 @@ test     NeverConnected  never    -       -        -        enrolled 1d ago
     fn wide_shows_all_there_is() {
         let screen = Screen { wide: true, ..Screen::test(Some(80)) };
         assert_eq!(
-            clusters(&[sample::cluster("dev")], sample::now(), screen).finish(false),
+            clusters(
+                &[Cluster { clock_skew_milliseconds: Some(-120_500), ..sample::cluster("dev") }],
+                sample::now(),
+                screen
+            )
+            .finish(false),
             "\
 CLUSTER  CONNECTION  SEEN    SYNCED  HEALTHY  HEAD     FETCHED  LABELS   KUBERNETES  AGENT  LEADER  \
-CERTIFICATE  REPOSITORY                         MESSAGE
+CERTIFICATE  CLOCK      REPOSITORY                         MESSAGE
 dev      Connected   2s ago  2/2     2/2      1a2b3c4  5s ago   env=dev  v1.36.3     0.1.0  node-1  \
-in 20h       https://git.example.com/fleet.git
+in 20h       2m behind  https://git.example.com/fleet.git  its clock is 2m behind
 "
         );
     }
