@@ -23,6 +23,7 @@ use crate::{
     address::Address,
     alerts::{AlertSettings, AlertsFile},
     authority::CLUSTER_LIFETIME_RANGE,
+    gates::{GateSettings, GateText},
     repository::{RepositoryFlags, RepositorySettings},
     web::{DashboardFlags, DashboardSettings},
 };
@@ -87,6 +88,7 @@ struct File {
     repository: RepositoryFlags,
     dashboard: DashboardFlags,
     alerts: AlertsFile,
+    gates: Vec<GateText>,
     access: Vec<BindingText>,
     users: Vec<UserText>,
     oidc: Vec<IssuerText>,
@@ -129,6 +131,8 @@ pub struct Settings {
     pub dashboard: Option<DashboardSettings>,
     /// Who is told what is wrong, and when.
     pub alerts: AlertSettings,
+    /// Where the gates of waves may ask.
+    pub gates: GateSettings,
     /// Who may ask what. The only setting that counts anew whenever the file changes.
     pub access: Access,
 }
@@ -195,6 +199,7 @@ impl Settings {
         let repository = flags.repository.or(file.repository).check(&mut problems);
         let dashboard = flags.dashboard.or(file.dashboard).check(&mut problems);
         let alerts = file.alerts.check(path, &mut problems);
+        let gates = GateSettings::check(file.gates, path, &mut problems);
         let access = Access::read(file.access, file.users, file.oidc, path, &mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
@@ -229,6 +234,7 @@ impl Settings {
                     repository,
                     dashboard,
                     alerts,
+                    gates,
                     access,
                 })
             }

@@ -26,6 +26,7 @@ mod commit;
 pub mod config;
 pub mod csr;
 pub mod fleet;
+pub mod gates;
 pub mod identity;
 pub mod init;
 mod listener;

@@ -40,6 +40,7 @@ use crate::{
     commit::{Committer, Effects, Fleet, Writer},
     config::{self, CONFIG_FILE, Settings, StoreSettings},
     fleet::{Input, Rules},
+    gates::Asker,
     init::InitError,
     listener::{self, FailedHandshake},
     metrics::{self, Metrics, Readiness},
@@ -103,6 +104,9 @@ pub enum ServeError {
     /// The reflection service could not be made.
     #[error("the reflection service cannot be made: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// Nothing can be asked over HTTP.
+    #[error("the gates of waves cannot be asked: {0}")]
+    Client(reqwest::Error),
     /// The system gives no thread, or one of ours ended unexpectedly.
     #[error("cannot run the store's thread: {0}")]
     Thread(io::Error),
@@ -146,9 +150,19 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     let hints = watch::Sender::new(0);
     let followed = settings.repository.map(|repository| {
         let directory = repository.mirror.clone().unwrap_or_else(|| settings.directory.join(MIRROR));
-        Follower::new(repository, directory, Arc::clone(&fleet), clock, hints.clone(), leader.clone())
+        let gates = Asker::new(Arc::new(settings.gates.clone()), clock).map_err(ServeError::Client)?;
+        let follower = Follower::new(
+            repository,
+            directory,
+            Arc::clone(&fleet),
+            gates,
+            clock,
+            hints.clone(),
+            leader.clone(),
+        );
+        Ok::<_, ServeError>(follower)
     });
-    let (follower, promotion) = followed.unzip();
+    let (follower, promotion) = followed.transpose()?.unzip();
     if settings.access.policy.bindings.is_empty() {
         tracing::warn!("nobody may ask this hub anything: give roles in `access` of its {CONFIG_FILE}");
     }

@@ -28,6 +28,7 @@ const STAGE = {
   STAGE_STATE_AWAITING_APPROVAL: word("Awaiting approval", "busy", "☞"),
   STAGE_STATE_REJECTED: word("Rejected", "bad", "✗"),
   STAGE_STATE_REFUSED: word("Refused", "bad", "✗"),
+  STAGE_STATE_GATED: word("Gated", "busy", "⊘"),
   STAGE_STATE_FROZEN: word("Frozen", "off", "❄"),
   STAGE_STATE_PAUSED: word("Paused", "off", "‖"),
   STAGE_STATE_HALTED: word("Halted", "bad", "✗"),

@@ -14,6 +14,7 @@ use super::round::{Asked, Outcome, Picture, Question, Round, State};
 use crate::clock::Clock;
 use crate::commit::Fleet;
 use crate::fleet::{AppFilter, Detail};
+use crate::gates::Asker;
 
 /// How often what agents report is looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -59,6 +60,7 @@ pub(crate) struct Follower {
     hints: watch::Sender<u64>,
     /// Whether this hub is the one that promotes.
     leads: watch::Receiver<bool>,
+    gates: Asker,
     questions: mpsc::Receiver<(Question, Answer)>,
     picture: watch::Sender<Arc<Picture>>,
 }
@@ -69,6 +71,7 @@ impl Follower {
         settings: RepositorySettings,
         directory: PathBuf,
         fleet: Arc<RwLock<Fleet>>,
+        gates: Asker,
         clock: Clock,
         hints: watch::Sender<u64>,
         leads: watch::Receiver<bool>,
@@ -83,6 +86,7 @@ impl Follower {
             clock,
             hints,
             leads,
+            gates,
             questions: asked,
             picture: sender,
         };
@@ -111,6 +115,7 @@ impl Follower {
                 if outcome.has_news {
                     self.hints.send_modify(|count| *count += 1);
                 }
+                self.gates.want(outcome.wanted);
                 self.picture.send_replace(Arc::new(outcome.picture));
                 if let (Some(answer), Some(asked)) = (answer, outcome.answer) {
                     let _ = answer.send(asked); // nobody waits any more
@@ -136,7 +141,8 @@ impl Follower {
         };
         let fresh = || State::new(self.settings.clone(), self.directory.clone());
         let mut state = self.state.take().unwrap_or_else(fresh);
-        let round = Round { reports, now: self.clock.now().wall, fetch, act, question };
+        let (now, answers) = (self.clock.now().wall, self.gates.answers());
+        let round = Round { reports, answers, now, fetch, act, question };
         let work = tokio::task::spawn_blocking(move || {
             let outcome = state.run(round);
             (state, outcome)

@@ -14,7 +14,8 @@ use super::decisions::{self, Decided};
 use super::reports::{Reports, Sightings};
 use super::scene::Scene;
 use crate::access::policy::Grant;
-use crate::waves::{Move, Outlook, Refusal, Wish, commit_message, decide, wish};
+use crate::gates::Wanted;
+use crate::waves::{GateAnswers, Move, Outlook, Refusal, Track, Wish, commit_message, decide, wish};
 
 /// How often a decision is made again when somebody else was first.
 const TRIES_MAX: usize = 5;
@@ -79,6 +80,8 @@ pub(super) struct State {
 /// What came of a round.
 pub(super) struct Outcome {
     pub(super) picture: Picture,
+    /// What gates are to be asked.
+    pub(super) wanted: Wanted,
     pub(super) answer: Option<Asked>,
     /// Git has news that agents do not know of.
     pub(super) has_news: bool,
@@ -89,6 +92,8 @@ pub(super) struct Outcome {
 /// What is to be done in a round.
 pub(super) struct Round {
     pub(super) reports: Reports,
+    /// What gates said.
+    pub(super) answers: Arc<GateAnswers>,
     pub(super) now: Timestamp,
     /// Ask the server for news.
     pub(super) fetch: bool,
@@ -128,9 +133,9 @@ impl State {
         } else if round.act {
             failed = self.act(&round);
         }
-        let picture = self.picture(&round);
+        let (picture, wanted) = self.picture(&round);
         let has_news = before != self.read;
-        Outcome { picture, answer, has_news, failed }
+        Outcome { picture, wanted, answer, has_news, failed }
     }
 
     pub(super) fn mirror(&mut self) -> Result<&mut Mirror, GitError> {
@@ -199,7 +204,7 @@ impl State {
             if scene.blocked.contains_key(&name) {
                 continue;
             }
-            if let Some(track) = scene.track(&name, &round.reports, &mut self.sightings, round.now) {
+            if let Some(track) = self.track(&scene, &name, round) {
                 moves.extend(decide(&track, &scene.facts(&name), round.now).moves);
             }
         }
@@ -261,9 +266,7 @@ impl State {
                 refusals.push(Refusal(why.clone()));
                 continue;
             }
-            let Some(track) = scene.track(&name, &round.reports, &mut self.sightings, round.now) else {
-                continue;
-            };
+            let Some(track) = self.track(&scene, &name, round) else { continue };
             let facts = scene.facts(&name);
             if only.is_none() && !is_changed(&track, &facts, wanted.revision.as_ref()) {
                 continue;
@@ -331,13 +334,19 @@ impl State {
         }
     }
 
-    fn picture(&mut self, round: &Round) -> Picture {
+    fn picture(&mut self, round: &Round) -> (Picture, Wanted) {
         let scene = Arc::clone(&self.scene);
-        let outlooks = scene.tracks().into_iter().filter_map(|name| {
-            let track = scene.track(&name, &round.reports, &mut self.sightings, round.now)?;
-            Some(decide(&track, &scene.facts(&name), round.now).outlook)
-        });
-        let outlooks = outlooks.collect();
+        let (mut outlooks, mut wanted) = (Vec::new(), Wanted::new());
+        for name in scene.tracks() {
+            let Some(track) = self.track(&scene, &name, round) else { continue };
+            let decision = decide(&track, &scene.facts(&name), round.now);
+            for check in decision.checks {
+                let wave = scene.waves().iter().find(|wave| wave.name == check.wave);
+                let gate = wave.and_then(|wave| wave.gates.iter().find(|gate| gate.name == check.gate));
+                wanted.extend(gate.map(|gate| (check, gate.clone())));
+            }
+            outlooks.push(decision.outlook);
+        }
         let (in_git, enrolled) = (scene.cluster_names(), round.reports.cluster_names());
         let problems = scene.remarks.iter().chain(scene.blocked.values()).cloned().chain(scene.obstacle());
         let (not_enrolled, not_in_git) = match scene.head {
@@ -347,7 +356,7 @@ impl State {
             ),
             None => (Vec::new(), Vec::new()),
         };
-        Picture {
+        let picture = Picture {
             waves: scene.waves().iter().map(|wave| wave.name.to_string()).collect(),
             outlooks,
             head: scene.head.clone(),
@@ -355,16 +364,17 @@ impl State {
             problems: problems.chain(self.fetch_problem.clone()).chain(self.push_problem.clone()).collect(),
             not_enrolled,
             not_in_git,
-        }
+        };
+        (picture, wanted)
+    }
+
+    fn track<'s>(&mut self, scene: &'s Scene, name: &TrackName, round: &Round) -> Option<Track<'s>> {
+        scene.track(name, &round.reports, &round.answers, &mut self.sightings, round.now)
     }
 }
 
 /// Whether a revision would give a wave after the first something else than it has.
-fn is_changed(
-    track: &crate::waves::Track<'_>,
-    facts: &dyn crate::waves::Facts,
-    revision: Option<&Revision>,
-) -> bool {
+fn is_changed(track: &Track<'_>, facts: &dyn crate::waves::Facts, revision: Option<&Revision>) -> bool {
     let Some(revision) = revision else { return true };
     track.places.iter().enumerate().skip(1).any(|(number, place)| {
         let content = facts.content(number, revision);

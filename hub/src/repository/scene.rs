@@ -14,7 +14,7 @@ use muster_spec::{
 
 use super::reports::{Reports, Sightings};
 use crate::access::policy::{ClusterView, Grant, Role};
-use crate::waves::{Content, Facts, Member, Move, Place, Track};
+use crate::waves::{Content, Facts, GateAnswers, Member, Move, Place, Track};
 
 /// Pins by wave and track.
 pub(super) type Pins = BTreeMap<(WaveName, TrackName), WavePinSpec>;
@@ -161,6 +161,7 @@ impl Scene {
         &self,
         name: &TrackName,
         reports: &Reports,
+        answers: &Arc<GateAnswers>,
         sightings: &mut Sightings,
         now: Timestamp,
     ) -> Option<Track<'_>> {
@@ -194,7 +195,7 @@ impl Scene {
             members.sort_by(|one, other| {
                 (one.silent.is_some(), &one.cluster).cmp(&(other.silent.is_some(), &other.cluster))
             });
-            places.push(Place { wave, pin, members, frozen: frozen.clone() });
+            places.push(Place { wave, pin, members, frozen: frozen.clone(), answers: Arc::clone(answers) });
         }
         Some(Track { name: name.clone(), head, places })
     }

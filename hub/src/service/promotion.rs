@@ -197,6 +197,7 @@ fn stage(stage: &Stage) -> v1::Stage {
         State::AwaitingApproval => v1::StageState::AwaitingApproval,
         State::Rejected => v1::StageState::Rejected,
         State::Refused => v1::StageState::Refused,
+        State::Gated => v1::StageState::Gated,
         State::Frozen => v1::StageState::Frozen,
         State::Paused => v1::StageState::Paused,
         State::Halted => v1::StageState::Halted,

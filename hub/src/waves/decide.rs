@@ -1,11 +1,14 @@
 //! What follows for one track from what is known of it now?
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use muster_spec::{
-    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WavePinSpec,
+    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WaveGate, WavePinSpec,
 };
 
 use super::facts::{Facts, Place, Track};
+use super::gates::{self, GateCheck};
 use super::moves::{Action, Move};
 use super::outlook::{Outlook, Stage, State};
 use super::tally::{Tally, short};
@@ -23,6 +26,8 @@ pub struct Decision {
     pub outlook: Outlook,
     /// What is to be committed.
     pub moves: Vec<Move>,
+    /// What gates are to be asked, now and again.
+    pub checks: Vec<GateCheck>,
 }
 
 /// What a wave lets through to the next.
@@ -35,12 +40,16 @@ struct Offer {
 /// Decides about one track at `now`.
 #[must_use]
 pub fn decide(track: &Track<'_>, facts: &dyn Facts, now: Timestamp) -> Decision {
-    let mut decision =
-        Decision { outlook: Outlook { track: track.name.clone(), stages: Vec::new() }, moves: Vec::new() };
+    let mut decision = Decision {
+        outlook: Outlook { track: track.name.clone(), stages: Vec::new() },
+        moves: Vec::new(),
+        checks: Vec::new(),
+    };
     let mut offer = None;
     for (number, place) in track.places.iter().enumerate() {
         let at = At { track, facts, now, number, place };
         let (stage, next, moved) = if number == 0 { at.first() } else { at.later(offer.as_ref()) };
+        decision.checks.extend(at.checks(&stage, decision.outlook.stages.last()));
         decision.outlook.stages.push(stage);
         decision.moves.extend(moved);
         offer = next;
@@ -49,12 +58,12 @@ pub fn decide(track: &Track<'_>, facts: &dyn Facts, now: Timestamp) -> Decision 
 }
 
 /// One wave, while it is decided about.
-struct At<'a> {
-    track: &'a Track<'a>,
-    facts: &'a dyn Facts,
-    now: Timestamp,
-    number: usize,
-    place: &'a Place<'a>,
+pub(super) struct At<'a> {
+    pub(super) track: &'a Track<'a>,
+    pub(super) facts: &'a dyn Facts,
+    pub(super) now: Timestamp,
+    pub(super) number: usize,
+    pub(super) place: &'a Place<'a>,
 }
 
 type Step = (Stage, Option<Offer>, Option<Move>);
@@ -227,6 +236,28 @@ impl At<'_> {
         Some(Offer { revision: goes_on.clone(), evidence })
     }
 
+    fn check(&self, gate: &WaveGate, revision: &Revision) -> GateCheck {
+        let (wave, track) = (self.place.wave.name.clone(), self.track.name.clone());
+        GateCheck { wave, gate: gate.name.clone(), track, revision: revision.clone() }
+    }
+
+    /// What gates are asked about: what wants to enter or may soon, and what has not reached all clusters yet.
+    fn checks(&self, stage: &Stage, before: Option<&Stage>) -> Vec<GateCheck> {
+        let pin = &self.place.pin;
+        let coming = before.and_then(|before| before.revision.as_ref());
+        let coming = coming.filter(|coming| Some(*coming) != pin.revision.as_ref());
+        let rolling = pin.revision.as_ref().filter(|_| pin.clusters.is_some());
+        let asked: BTreeSet<_> = [stage.candidate.as_ref(), coming, rolling].into_iter().flatten().collect();
+        let gates = self.place.wave.gates.iter();
+        asked.into_iter().flat_map(|revision| gates.clone().map(|gate| self.check(gate, revision))).collect()
+    }
+
+    /// The evidence of the gates, or why they let a revision not pass.
+    pub(super) fn gates(&self, revision: &Revision) -> Result<Vec<Evidence>, String> {
+        let place = self.place;
+        gates::pass(&place.wave.gates, |gate| self.check(gate, revision), &place.answers, self.now)
+    }
+
     fn rejection(&self, revision: &Revision) -> Option<String> {
         let verdicts = self.track.verdicts(self.facts, self.number, revision);
         let verdict = verdicts.iter().find(|verdict| verdict.verdict == Judgement::Rejected)?;
@@ -265,6 +296,13 @@ impl At<'_> {
                 return None;
             }
             evidence.push(self::evidence("approval", format!("approved by {}", approved.join(", "))));
+        }
+        match self.gates(to) {
+            Ok(passed) => evidence.extend(passed),
+            Err(why) => {
+                say(State::Gated, format!("{} waits: {why}.", short(to)));
+                return None;
+            }
         }
         if let Some(why) = &self.place.frozen {
             say(State::Frozen, format!("{} waits: {why}.", short(to)));
@@ -319,9 +357,17 @@ impl At<'_> {
             stage.detail = format!("The next batch waits: {why}.");
             return None;
         }
+        let mut evidence = vec![evidence("health", stage.tally.sentence())];
+        match self.gates(pin.revision.as_ref()?) {
+            Ok(passed) => evidence.extend(passed),
+            Err(why) => {
+                stage.state = State::Gated;
+                stage.detail = format!("The next batch waits: {why}.");
+                return None;
+            }
+        }
         let mut next = pin.clone();
         next.clusters = self.batch_after(stage.reached);
-        let evidence = vec![evidence("health", stage.tally.sentence())];
         Some(self.moved(Action::Extend, next, pin.revision.as_ref(), evidence))
     }
 

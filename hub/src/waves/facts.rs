@@ -1,9 +1,11 @@
 //! What is known of one track when it is decided about?
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName, Judgement, Revision, TrackName, Verdict, Wave, WavePinSpec};
+
+use super::gates::GateAnswers;
 
 /// Stands for what a revision gives the clusters of a wave: equal where nothing differs.
 pub type Content = String;
@@ -43,6 +45,8 @@ pub struct Place<'a> {
     pub members: Vec<Member>,
     /// Why nothing may move now, by the windows of fleet and apps.
     pub frozen: Option<String>,
+    /// What the gates of the wave said, about this track and perhaps others.
+    pub answers: Arc<GateAnswers>,
 }
 
 /// What one cluster says of the track's apps.

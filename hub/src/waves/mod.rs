@@ -17,6 +17,7 @@
 
 mod decide;
 mod facts;
+mod gates;
 mod moves;
 mod outlook;
 mod tally;
@@ -25,6 +26,7 @@ mod wish;
 pub use self::{
     decide::{Decision, decide},
     facts::{Content, Facts, Member, Place, Standing, Track},
+    gates::{GateAnswer, GateAnswered, GateAnswers, GateCheck},
     moves::{Action, Move, commit_message},
     outlook::{Outlook, Stage, State},
     tally::Tally,

@@ -55,6 +55,8 @@ pub enum State {
     Rejected,
     /// What wants to enter would be a step back, or is not on the branch.
     Refused,
+    /// A gate has not let it pass.
+    Gated,
     /// No change is made at this time.
     Frozen,
     /// Somebody holds it.
@@ -76,6 +78,7 @@ impl State {
             Self::AwaitingApproval => "AwaitingApproval",
             Self::Rejected => "Rejected",
             Self::Refused => "Refused",
+            Self::Gated => "Gated",
             Self::Frozen => "Frozen",
             Self::Paused => "Paused",
             Self::Halted => "Halted",

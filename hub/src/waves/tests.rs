@@ -1,10 +1,12 @@
 //! A fleet in miniature: revisions, clusters that take what their pin says after a while, and the engine.
 
 mod any_order;
+mod gates;
 mod rules;
 mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use muster_spec::{AppName, Catalog, ClusterName, Fleet, Revision, TrackName, WavePinSpec, parse_file};
@@ -30,11 +32,12 @@ fn fleet(waves: &str) -> Fleet {
 }
 
 /// Dev, then staging with a soak and three clusters in batches, then prod with an approval.
-const USUAL: &str = "
+const USUAL: &str = r#"
   - {name: dev, clusters: {}}
   - {name: staging, clusters: {}, soak: 10m, batches: [1, 2, 100%], maxUnhealthy: 0}
-  - {name: prod, clusters: {}, approval: {required: 1}, batches: [50%, 100%], timeout: 20m}
-";
+  - {name: prod, clusters: {}, approval: {required: 1}, batches: [50%, 100%], timeout: 20m,
+     gates: [{name: smoke, http: {url: "https://ci.example.com/{{ revision }}"}}]}
+"#;
 
 struct Cluster {
     runs: Option<usize>,
@@ -58,6 +61,8 @@ struct World {
     /// Seconds a cluster takes to get a revision.
     delay: i64,
     frozen: Option<String>,
+    /// What every gate says about everything.
+    gate: Option<GateAnswer>,
     log: Vec<Move>,
 }
 
@@ -106,6 +111,7 @@ impl World {
             contents: vec![0],
             delay: 30,
             frozen: None,
+            gate: Some(GateAnswer::Passed("it is green".to_owned())),
             log: Vec::new(),
         }
     }
@@ -126,6 +132,16 @@ impl World {
         !cluster.silent && cluster.runs.is_some_and(|runs| self.is_same(runs, wanted) && !self.is_bad(runs))
     }
 
+    fn answers(&self, wave: &muster_spec::Wave) -> GateAnswers {
+        let revisions = wave.gates.iter().flat_map(|gate| (0..=self.head).map(move |number| (gate, number)));
+        let about = revisions.filter_map(|(gate, number)| {
+            let (wave, gate) = (wave.name.clone(), gate.name.clone());
+            let check = GateCheck { wave, gate, track: track(), revision: revision(number) };
+            Some((check, GateAnswered { answer: self.gate.clone()?, at: self.time() }))
+        });
+        about.collect()
+    }
+
     fn track(&self) -> Track<'_> {
         let places = self.fleet.spec.waves.iter().enumerate().map(|(at, wave)| {
             let members = self.clusters[&at].iter().map(|(name, cluster)| {
@@ -141,7 +157,7 @@ impl World {
                 Member { cluster: name.clone(), silent, apps: apps.into_iter().collect() }
             });
             let (pin, members) = (self.pins[at].clone(), members.collect());
-            Place { wave, pin, members, frozen: self.frozen.clone() }
+            Place { wave, pin, members, frozen: self.frozen.clone(), answers: Arc::new(self.answers(wave)) }
         });
         Track { name: track(), head: revision(self.head), places: places.collect() }
     }

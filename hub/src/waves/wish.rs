@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use muster_spec::{Evidence, Judgement, Note, Revision, Verdict, WaveName, WavePinSpec};
 
-use super::decide::{decide, moment};
+use super::decide::{At, decide, moment};
 use super::facts::{Facts, Place, Track};
 use super::moves::{Action, Move};
 use super::outlook::{Outlook, Stage};
@@ -268,6 +268,7 @@ impl Asked<'_> {
             return refuse(format!("{} is frozen: {why}.", place.wave.name));
         }
         let approvers = self.approvers(number, &revision)?;
+        let passed = self.gates(number, &revision)?;
         let mut pin = place.pin.clone();
         if pin.clusters.is_none() {
             pin.previous_revision.clone_from(&pin.revision);
@@ -290,7 +291,17 @@ impl Asked<'_> {
             let detail = format!("approved by {}", approvers.join(", "));
             pin.evidence.push(Evidence { gate: "approval".to_owned(), detail });
         }
+        pin.evidence.extend(passed);
         Ok(vec![self.decided(number, Action::Promote, pin)])
+    }
+
+    /// Nor the gates.
+    fn gates(&self, number: usize, revision: &Revision) -> Result<Vec<Evidence>, Refusal> {
+        let at =
+            At { track: self.track, facts: self.facts, now: self.now, number, place: self.place(number) };
+        at.gates(revision).or_else(|why| {
+            refuse(format!("{} may not enter {} yet: {why}.", short(revision), self.place(number).wave.name))
+        })
     }
 
     /// A person may skip the soak, not the health.

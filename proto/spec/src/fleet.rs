@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Cluster, Duration, FleetName, HealthRule, Metadata, Percentage, Selector, Tenant, WaveName,
-    Window,
+    Amount, Cluster, Duration, FleetName, HealthRule, Metadata, Percentage, Selector, Tenant, WaveGate,
+    WaveName, Window,
+    gates::check_gates,
     health::check_rules,
     path::{Check, Problems, Step},
     tenancy::check_tenants,
@@ -89,6 +90,9 @@ pub struct Wave {
     /// Who must agree before a revision enters this wave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What else the hub asks before a revision enters this wave, and before each further batch. At most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<WaveGate>,
     /// The wave's clusters get a revision in steps: how many have it after each step, growing up
     /// to `100%`. Without steps all get it at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -179,6 +183,7 @@ impl Check for Wave {
             let message = "at least 1 approval is required; remove `approval` to need none";
             problems.at(&["approval".into(), "required".into()], message);
         }
+        check_gates(&self.gates, problems);
         self.check_batches(problems);
     }
 }

@@ -34,6 +34,7 @@ mod duration;
 mod error;
 mod field_path;
 mod fleet;
+mod gates;
 mod health;
 mod names;
 mod parse;
@@ -56,9 +57,10 @@ pub use duration::Duration;
 pub use error::SpecError;
 pub use field_path::{FieldPath, FieldPathError, FieldPlace, PlaceStep, at_place, take_out};
 pub use fleet::{Approval, Fleet, FleetSpec, OnFailure, Wave};
+pub use gates::{CodeHost, CommitStatusGate, GateText, HttpGate, PrometheusGate, WaveGate};
 pub use health::HealthRule;
 pub use names::{
-    AppName, ClusterName, FleetName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
+    AppName, ClusterName, FleetName, GateName, LabelKey, LabelValue, NameError, NamespaceName, PinName,
     ServiceAccountName, TrackName, VariableName, WaveName,
 };
 pub use parse::{Parsed, parse_file};

@@ -174,6 +174,12 @@ checked_text!(
     { "type": "string", "pattern": LABEL, "maxLength": LABEL_BYTES_MAX }
 );
 checked_text!(
+    /// The name of a gate of a wave: an RFC 1123 label.
+    GateName,
+    |text| check_label("a gate", text),
+    { "type": "string", "pattern": LABEL, "maxLength": LABEL_BYTES_MAX }
+);
+checked_text!(
     /// The name of a track: an RFC 1123 label, by default the name of its only app.
     TrackName,
     |text| check_label("a track", text),

@@ -1,6 +1,10 @@
 //! Revisions go from dev to staging to prod, each step a commit, each step proved.
 
 use std::collections::BTreeMap;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -309,4 +313,55 @@ async fn an_agent_follows_good_pins_without_a_hub_and_no_others() {
     deployments.patch("web", &parameters, &kube::api::Patch::Merge(patch)).await.unwrap();
     let replicas = async || deployments.get("web").await.ok().and_then(|found| found.spec?.replicas);
     wait::until("one replica again", DEADLINE, async || replicas().await == Some(1)).await;
+}
+
+/// What an approval alone does not let in: a gate asks an HTTP server about the revision.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_keeps_a_revision_out_until_it_lets_it_pass() {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (open, seen) = (Arc::clone(&is_open), Arc::clone(&asked));
+    let answer = move |uri: http::Uri| {
+        seen.lock().unwrap().push(uri.path().to_owned());
+        let result = if open.load(Ordering::SeqCst) { "passed" } else { "failed" };
+        async move { format!("{{\"result\": \"{result}\"}}") }
+    };
+    let (listener, port) = muster_tests::ports::listen();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let app = axum::Router::new().fallback(axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut story = Story::begin(Target::simulated(&["dev", "staging", "prod"]).await).await;
+    let config = story.fleet.hub.operator_config().with_file_name("config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}gates:\n- {{url: \"http://127.0.0.1:{port}/\"}}\n")).unwrap();
+    story.fleet.hub.restart().await.unwrap();
+    let gate = format!(
+        "    gates:\n    - name: smoke\n      interval: 5s\n      http: {{url: \"http://127.0.0.1:{port}/{{{{ wave }}}}/\
+         {{{{ revision }}}}\", expect: 'self.body.result == \"passed\"'}}\n"
+    );
+    let prod = "  - name: prod\n    clusters: {matchLabels: {env: prod}}\n    approval: {required: 1}\n";
+    let fleet: String = FLEET
+        .lines()
+        .filter(|line| !line.contains("name: prod"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let revision = story.commit("muster.yaml", format!("{fleet}{prod}{gate}"), "gate prod");
+    story.until("web", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "web"]).await;
+    story.until("web", "prod", "Gated").await;
+    wait::until("the gate to say why", ARRIVAL, async || {
+        let stage = story.stage("web", "prod").await?;
+        let detail = stage["detail"].as_str().unwrap_or_default();
+        if detail.contains("the gate smoke does not let") { Ok(()) } else { Err(detail.to_owned()) }
+    })
+    .await;
+    assert_eq!(story.image("prod").await, None);
+    is_open.store(true, Ordering::SeqCst);
+    story.until("web", "prod", "Current").await;
+    story.until_image("prod", "nginx:1.24").await;
+    let pin = story.pins(&["show", "muster:waves/prod/web.yaml"]);
+    assert!(pin.contains("gate smoke") && pin.contains("it answered 200, and"), "{pin}");
+    let asked = asked.lock().unwrap();
+    assert!(asked.contains(&format!("/prod/{revision}")), "{asked:?}");
 }

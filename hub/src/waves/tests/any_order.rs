@@ -12,6 +12,7 @@ enum Happening {
     ClockJump(i64),
     Ask(Verb, Option<usize>),
     Freeze(bool),
+    Gate(Option<GateAnswer>),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -32,6 +33,13 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (-4_000..4_000i64).prop_map(Happening::ClockJump),
         3 => (verb, prop::option::of(0..3usize)).prop_map(|(verb, wave)| Happening::Ask(verb, wave)),
         1 => any::<bool>().prop_map(Happening::Freeze),
+        1 => prop_oneof![
+            2 => Just(Some(GateAnswer::Passed("it is green".to_owned()))),
+            1 => Just(Some(GateAnswer::Failed("it is red".to_owned()))),
+            1 => Just(Some(GateAnswer::Unanswered("it is down".to_owned()))),
+            1 => Just(None),
+        ]
+        .prop_map(Happening::Gate),
     ]
 }
 
@@ -47,6 +55,7 @@ fn check(world: &World, moved: &Move) {
         Action::Promote => {
             let to = to.unwrap();
             assert!(world.frozen.is_none(), "a frozen wave moved");
+            check_gates(world, wave);
             assert!(at > 0 && to <= world.head);
             if let Some(from) = &before.revision {
                 assert!(number(from) < to, "a wave went back by itself");
@@ -82,6 +91,7 @@ fn check(world: &World, moved: &Move) {
         }
         Action::Extend => {
             assert!(world.frozen.is_none(), "a frozen wave moved");
+            check_gates(world, wave);
             let having = before.clusters.as_ref().unwrap();
             for (name, cluster) in world.clusters[&at].iter().filter(|(name, _)| having.contains(name)) {
                 assert!(world.is_well(cluster, to.unwrap()), "{name} is not well");
@@ -92,6 +102,12 @@ fn check(world: &World, moved: &Move) {
         }
         other => panic!("the hub does {other:?} by itself"),
     }
+}
+
+/// Nothing passes a gate that has not let it.
+fn check_gates(world: &World, wave: &muster_spec::Wave) {
+    let passes = matches!(world.gate, Some(GateAnswer::Passed(_)));
+    assert!(passes || wave.gates.is_empty(), "a gate was passed that is closed");
 }
 
 fn tell(world: &mut World, happening: &Happening) {
@@ -126,6 +142,7 @@ fn tell(world: &mut World, happening: &Happening) {
             // What is refused changes nothing, which is all that is asked here.
             let _ = world.ask(*verb, |wish| wish.wave = name);
         }
+        Happening::Gate(gate) => world.gate.clone_from(gate),
         Happening::Freeze(frozen) => world.frozen = frozen.then(|| "a freeze".to_owned()),
     }
 }
@@ -143,6 +160,7 @@ proptest! {
             tell(&mut world, happening);
         }
         world.frozen = None;
+        world.gate = Some(GateAnswer::Passed("it is green".to_owned()));
         world.clusters.values_mut().flatten().for_each(|(_, cluster)| cluster.silent = false);
         // Clocks that were wrong come right; what is dated ahead of them has passed.
         world.now += 200_000;

@@ -28,7 +28,7 @@ fn a_good_revision_reaches_prod_with_one_approval() {
     ];
     assert_eq!(world.actions(), expected);
     let evidence: Vec<&str> = world.log[4].pin.evidence.iter().map(|one| one.gate.as_str()).collect();
-    assert_eq!(evidence, ["health", "soak", "approval"]);
+    assert_eq!(evidence, ["health", "soak", "approval", "gate smoke"]);
     assert!(world.log[4].pin.evidence[2].detail.contains("alice"));
     let before = world.log.len();
     world.minutes(60);
