@@ -25,7 +25,7 @@ use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alerts::{self, Alert},
+    alerts::{self, Alert, Silence},
     audit::Log,
     clock::{Clock, Now},
     fleet::{self, Ended, Rules, State, StreamId, Touched},
@@ -101,7 +101,8 @@ impl Fleet {
         if let Some(fault) = fault {
             tracing::error!(%fault, "the audit log is not what was written");
         }
-        let alerts = alerts::Table::restore(std::mem::take(&mut loaded.alerts));
+        let silences = std::mem::take(&mut loaded.silences);
+        let alerts = alerts::Table::restore(std::mem::take(&mut loaded.alerts), silences);
         Self { state: State::restore(loaded, rules, now), tokens, audit, alerts }
     }
 
@@ -114,6 +115,10 @@ impl Fleet {
             News::Changed(Change::Delete(Key::Audit(number))) => self.audit.forget(*number),
             News::Changed(Change::Put(Record::Alert(alert))) => self.alerts.learn(Alert::clone(alert)),
             News::Changed(Change::Delete(Key::Alert(key))) => self.alerts.forget(key),
+            News::Changed(Change::Put(Record::Silence(silence))) => {
+                self.alerts.learn_silence(Silence::clone(silence));
+            }
+            News::Changed(Change::Delete(Key::Silence(id))) => self.alerts.forget_silence(id),
             _ => {}
         }
         self.state.learn(news, now)

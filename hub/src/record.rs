@@ -13,7 +13,7 @@ use muster_spec::{AppName, ClusterName};
 use muster_wire::v1;
 
 use crate::{
-    alerts::{Alert, AlertKey},
+    alerts::{Alert, AlertKey, Silence, SilenceId},
     fleet::StreamId,
     tokens::{Token, TokenId},
 };
@@ -118,6 +118,8 @@ pub enum Record {
     Audit(Arc<v1::AuditRow>),
     /// Something that is wrong, and who was told.
     Alert(Box<Alert>),
+    /// What nobody is to be told of.
+    Silence(Box<Silence>),
 }
 
 /// Name of something kept.
@@ -133,6 +135,8 @@ pub enum Key {
     Audit(u64),
     /// Of an alert.
     Alert(AlertKey),
+    /// Of a silence.
+    Silence(SilenceId),
 }
 
 /// One step of what is written.
@@ -190,6 +194,8 @@ pub struct Loaded {
     pub audit: Vec<Arc<v1::AuditRow>>,
     /// Alerts.
     pub alerts: Vec<Alert>,
+    /// Silences.
+    pub silences: Vec<Silence>,
     /// This hub among those that share the store.
     pub replica: ReplicaId,
     /// Tells the events of this hub from those that others number at the same time; `None` where it is alone.
@@ -212,6 +218,7 @@ impl Loaded {
             Record::Revocation(revocation) => self.revocations.push(revocation),
             Record::Audit(row) => self.audit.push(row),
             Record::Alert(alert) => self.alerts.push(*alert),
+            Record::Silence(silence) => self.silences.push(*silence),
         }
     }
 
@@ -226,6 +233,7 @@ impl Loaded {
             + self.revocations.len()
             + self.audit.len()
             + self.alerts.len()
+            + self.silences.len()
     }
 
     /// Whether there are none.
@@ -244,7 +252,8 @@ impl Loaded {
         let revocations = self.revocations.iter().cloned().map(Record::Revocation);
         let audit = self.audit.iter().cloned().map(Record::Audit);
         let alerts = self.alerts.iter().cloned().map(Box::new).map(Record::Alert);
+        let silences = self.silences.iter().cloned().map(Box::new).map(Record::Silence);
         let fleet = tokens.chain(enrolments).chain(clusters).chain(apps).chain(events);
-        fleet.chain(revocations).chain(audit).chain(alerts)
+        fleet.chain(revocations).chain(audit).chain(alerts).chain(silences)
     }
 }

@@ -6,10 +6,10 @@ use muster_wire::{
     DESCRIPTORS, MESSAGE_BYTES_MAX,
     v1::{
         access_service_server::AccessServiceServer, agent_service_server::AgentServiceServer,
-        audit_service_server::AuditServiceServer, authority_service_server::AuthorityServiceServer,
-        cluster_service_server::ClusterServiceServer, enrollment_service_server::EnrollmentServiceServer,
-        fleet_service_server::FleetServiceServer, promotion_service_server::PromotionServiceServer,
-        token_service_server::TokenServiceServer,
+        alert_service_server::AlertServiceServer, audit_service_server::AuditServiceServer,
+        authority_service_server::AuthorityServiceServer, cluster_service_server::ClusterServiceServer,
+        enrollment_service_server::EnrollmentServiceServer, fleet_service_server::FleetServiceServer,
+        promotion_service_server::PromotionServiceServer, token_service_server::TokenServiceServer,
     },
 };
 use tokio::{
@@ -34,7 +34,7 @@ use tower::Layer as _;
 
 use crate::{
     access::{Gate, GuardLayer, config::Access},
-    alerts::{self, AlertSettings},
+    alerts::{self, AlertSettings, Tellers},
     audit::Entry,
     clock::Clock,
     commit::{Committer, Effects, Fleet, Writer},
@@ -105,7 +105,7 @@ pub enum ServeError {
     #[error("the reflection service cannot be made: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// Nothing can be asked over HTTP.
-    #[error("the gates of waves cannot be asked: {0}")]
+    #[error("nothing can be asked or told over HTTP: {0}")]
     Client(reqwest::Error),
     /// The system gives no thread, or one of ours ended unexpectedly.
     #[error("cannot run the store's thread: {0}")]
@@ -167,6 +167,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         tracing::warn!("nobody may ask this hub anything: give roles in `access` of its {CONFIG_FILE}");
     }
     let (access_sender, access) = watch::channel(Arc::new(settings.access.clone()));
+    let alerts = Arc::new(settings.alerts.clone());
     let gate = Arc::new(Gate::new(access, Arc::clone(&fleet), committer.clone(), clock, metrics.clone()));
     let hub = Arc::new(Hub {
         authority: trust.authority(),
@@ -182,6 +183,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         leader,
         stopping: stop.clone(),
         promotion,
+        alerts: Tellers::new(Arc::clone(&alerts)).map_err(ServeError::Client)?,
         hints,
         tasks: TaskTracker::new(),
     });
@@ -192,10 +194,9 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         companions.spawn(follower.run(stop.clone()));
     }
     let (tls, open) = (trust.tls(), trust.connections());
-    let alerts = Arc::new(settings.alerts.clone());
-    companions.spawn(keep_time(Arc::clone(&hub), trust, Arc::clone(&alerts)));
+    companions.spawn(keep_time(Arc::clone(&hub), trust, alerts));
     let sender = alerts::Sender {
-        settings: alerts,
+        tellers: hub.alerts.clone(),
         fleet: Arc::clone(&hub.fleet),
         committer: committer.clone(),
         clock,
@@ -342,6 +343,7 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
         .add_service(TokenServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(ClusterServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(AuditServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
+        .add_service(AlertServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(AuthorityServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(AccessServiceServer::new(serve()).max_decoding_message_size(16 * 1024))
         .add_service(health)
@@ -351,14 +353,15 @@ fn routes(hub: &Arc<Hub>, health: HealthServer<impl Health>) -> Result<Routes, S
 }
 
 /// Lets time pass for the fleet, the tokens and the hub's own certificate.
-async fn keep_time(hub: Arc<Hub>, mut trust: Trust, alerts: Arc<AlertSettings>) {
+async fn keep_time(hub: Arc<Hub>, mut trust: Trust, settings: Arc<AlertSettings>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let named = trust.tick(hub.clock.now().wall).then(|| fingerprints(&hub.authority()));
         let leads = *hub.leader.borrow();
-        let alerts = Arc::clone(&alerts);
+        let settings = Arc::clone(&settings);
+        let picture = hub.promotion.as_ref().map(|promotion| promotion.picture());
         let ticked = hub.committer.hand_in(move |fleet, now| {
             if let Some(named) = named {
                 fleet.tokens.trust(named);
@@ -368,7 +371,9 @@ async fn keep_time(hub: Arc<Hub>, mut trust: Trust, alerts: Arc<AlertSettings>) 
             if leads {
                 let ended = fleet.tokens.purge(now.wall);
                 records.extend(ended.into_iter().map(|id| Change::Delete(Key::Token(id))));
-                records.extend(fleet.alerts.step(&fleet.state.conditions(), &alerts, now.wall));
+                let mut conditions = fleet.state.conditions(now.wall);
+                alerts::promotion::add(&mut conditions, picture.as_deref());
+                records.extend(fleet.alerts.step(&conditions, &settings, now.wall));
             }
             records.extend(fleet.audit.tick(now));
             Effects { records, touched: changes.touched, ended: changes.ended, ..Effects::default() }
@@ -440,6 +445,7 @@ async fn tell_health(
             "",
             "muster.v1.AccessService",
             "muster.v1.AgentService",
+            "muster.v1.AlertService",
             "muster.v1.AuditService",
             "muster.v1.AuthorityService",
             "muster.v1.ClusterService",

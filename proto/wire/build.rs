@@ -6,8 +6,9 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from("proto");
-    let files = ["admin.proto", "agent.proto", "fleet.proto", "promotion.proto", "status.proto"]
-        .map(|name| root.join("muster/v1").join(name));
+    let files =
+        ["admin.proto", "agent.proto", "alerts.proto", "fleet.proto", "promotion.proto", "status.proto"]
+            .map(|name| root.join("muster/v1").join(name));
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(&files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -1,5 +1,6 @@
 //! The command line: every command and option there is.
 
+mod alerts;
 mod waves;
 
 use std::{path::PathBuf, time::Duration};
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use muster_manifests::Choices;
 
+pub(crate) use self::alerts::{AlertsArguments, AlertsCommand, SilenceArguments, SilenceCommand};
 pub(crate) use self::waves::{
     HotfixArguments, PauseArguments, PromoteArguments, RollbackArguments, VerdictArguments,
 };
@@ -120,6 +122,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// What is wrong, the worst first, and who was told
+    Alerts(AlertsArguments),
+    /// What nobody is to be told of for a while
+    #[command(subcommand)]
+    Silence(SilenceCommand),
     /// What differs between Git and the clusters, as their agents report it; or, given REV1..REV2, between what two
     /// revisions render to
     Diff(DiffArguments),

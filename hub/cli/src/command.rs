@@ -1,5 +1,6 @@
 //! What each command does: asks the hub, decides how well the fleet is, prints.
 
+mod alerts;
 mod audit;
 mod bootstrap;
 mod diff;
@@ -16,7 +17,9 @@ use serde::Serialize;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
-    args::{Arguments, ClusterCommand, Command, Options, Output, TokenCommand},
+    args::{
+        AlertsArguments, AlertsCommand, Arguments, ClusterCommand, Command, Options, Output, TokenCommand,
+    },
     config,
     connect::{Address, Reach, TlsProblem, tls},
     failure::{Failure, nearest},
@@ -110,6 +113,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             printer.print(&Events { time, events: &events }, |screen| show::events(&events, time, screen))?;
             Ok(Verdict::Well)
         }
+        Command::Alerts(AlertsArguments { command: Some(AlertsCommand::Test { receiver }), .. }) => {
+            alerts::test(&mut hub(&options).await?, &receiver).await
+        }
+        Command::Alerts(AlertsArguments { firing, .. }) => {
+            alerts::list(&mut hub(&options).await?, printer, firing).await
+        }
+        Command::Silence(command) => alerts::silence(&mut hub(&options).await?, printer, command).await,
         Command::Diff(arguments) => diff::run(&arguments, &options, printer).await,
         Command::Waves { track, explain } => {
             waves::show(&mut hub(&options).await?, printer, track.as_deref(), explain).await

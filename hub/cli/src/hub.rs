@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use muster_wire::v1::{
-    self, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
-    authority_service_client::AuthorityServiceClient, cluster_service_client::ClusterServiceClient,
-    fleet_service_client::FleetServiceClient, promotion_service_client::PromotionServiceClient,
-    token_service_client::TokenServiceClient,
+    self, access_service_client::AccessServiceClient, alert_service_client::AlertServiceClient,
+    audit_service_client::AuditServiceClient, authority_service_client::AuthorityServiceClient,
+    cluster_service_client::ClusterServiceClient, fleet_service_client::FleetServiceClient,
+    promotion_service_client::PromotionServiceClient, token_service_client::TokenServiceClient,
 };
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
+    alerts::{Alert, Silence},
     connect::{Reach, Refusal, connect, failed},
     failure::Failure,
     model::{App, Cluster, Event, Token},
@@ -123,6 +124,50 @@ impl Hub {
         let answer = self.fleet.list_events(self.request(request));
         let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
         Ok(answer.events.into_iter().map(Event::from).collect())
+    }
+
+    /// What is wrong, and the receivers that are told.
+    pub(crate) async fn alerts(&mut self, only_firing: bool) -> Result<(Vec<Alert>, Vec<String>), Failure> {
+        let mut client = self.alert_service();
+        let answer = client.list_alerts(self.request(v1::ListAlertsRequest { only_firing }));
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
+        Ok((answer.alerts.into_iter().map(Alert::from).collect(), answer.receivers))
+    }
+
+    /// All silences.
+    pub(crate) async fn silences(&mut self) -> Result<Vec<Silence>, Failure> {
+        let mut client = self.alert_service();
+        let answer = client.list_silences(self.request(v1::ListSilencesRequest {}));
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
+        Ok(answer.silences.into_iter().map(Silence::from).collect())
+    }
+
+    /// A new silence, and how many alerts it silences now.
+    pub(crate) async fn create_silence(&mut self, silence: v1::Silence) -> Result<(Silence, usize), Failure> {
+        let mut client = self.alert_service();
+        let answer = client.create_silence(self.request(v1::CreateSilenceRequest { silence: Some(silence) }));
+        let answer = within((&self.reach.address, &self.refusal), self.timeout, answer).await?;
+        let silenced = usize::try_from(answer.silenced).unwrap_or(usize::MAX);
+        Ok((answer.silence.unwrap_or_default().into(), silenced))
+    }
+
+    /// Ends a silence.
+    pub(crate) async fn end_silence(&mut self, id: &str) -> Result<(), Failure> {
+        let mut client = self.alert_service();
+        let answer = client.end_silence(self.request(v1::EndSilenceRequest { id: id.to_owned() }));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await.map(drop)
+    }
+
+    /// Sends a test message to a receiver of alerts.
+    pub(crate) async fn test_receiver(&mut self, receiver: &str) -> Result<(), Failure> {
+        let mut client = self.alert_service();
+        let request = v1::TestReceiverRequest { receiver: receiver.to_owned() };
+        let answer = client.test_receiver(self.request(request));
+        within((&self.reach.address, &self.refusal), self.timeout, answer).await.map(drop)
+    }
+
+    fn alert_service(&self) -> AlertServiceClient<Channel> {
+        AlertServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// The stream of changes; only its start has a deadline.

@@ -8,6 +8,7 @@
 //! `text`, and `render`, `lint` and `diff`, is pure but for reading; `command` joins the two ends.
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod args;
 mod command;
 mod config;

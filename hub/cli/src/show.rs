@@ -1,5 +1,6 @@
 //! How does each answer look in a terminal? Pure functions from data and the time now to a page.
 
+mod alerts;
 mod app;
 mod apps;
 mod audit;
@@ -11,6 +12,7 @@ mod tokens;
 mod watch;
 mod waves;
 
+pub(crate) use alerts::{alerts, silences};
 pub(crate) use app::app;
 pub(crate) use apps::apps;
 pub(crate) use audit::{audit, authorities, who_am_i};

@@ -19,7 +19,7 @@ pub(crate) enum Rule {
     WholeFleet(Role),
 }
 
-const RULES: [(&str, Rule); 23] = [
+const RULES: [(&str, Rule); 28] = [
     ("/grpc.health.v1.Health/Check", Rule::Anyone),
     ("/grpc.health.v1.Health/Watch", Rule::Anyone),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Rule::Users(Role::Viewer)),
@@ -27,6 +27,11 @@ const RULES: [(&str, Rule); 23] = [
     ("/muster.v1.AccessService/WhoAmI", Rule::Known),
     ("/muster.v1.AgentService/Connect", Rule::Clusters),
     ("/muster.v1.AgentService/Renew", Rule::Clusters),
+    ("/muster.v1.AlertService/CreateSilence", Rule::WholeFleet(Role::Promoter)),
+    ("/muster.v1.AlertService/EndSilence", Rule::WholeFleet(Role::Promoter)),
+    ("/muster.v1.AlertService/ListAlerts", Rule::Users(Role::Viewer)),
+    ("/muster.v1.AlertService/ListSilences", Rule::Users(Role::Viewer)),
+    ("/muster.v1.AlertService/TestReceiver", Rule::WholeFleet(Role::Admin)),
     ("/muster.v1.AuditService/ListAudit", Rule::WholeFleet(Role::Admin)),
     ("/muster.v1.AuthorityService/GetAuthority", Rule::Users(Role::Viewer)),
     ("/muster.v1.ClusterService/RevokeCluster", Rule::Users(Role::Admin)),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 
-use super::{Alert, AlertKey, AlertKind};
+use super::{Alert, AlertKey, AlertKind, Severity, Subject};
 use crate::{authority::hex, clock::for_people};
 
 /// Clusters that a message names; it always has their number.
@@ -21,6 +22,8 @@ pub(crate) struct Message {
     /// What it is about.
     pub(crate) keys: Vec<AlertKey>,
     pub(crate) is_resolved: bool,
+    /// It is about nothing.
+    is_test: bool,
     alerts: Vec<Alert>,
 }
 
@@ -34,35 +37,83 @@ impl Message {
         }
         let id = hex(&digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..16]);
         let keys = alerts.iter().map(|alert| alert.key.clone()).collect();
-        Self { id, keys, is_resolved, alerts: alerts.iter().map(|alert| (*alert).clone()).collect() }
+        Self {
+            id,
+            keys,
+            is_resolved,
+            is_test: false,
+            alerts: alerts.iter().map(|alert| (*alert).clone()).collect(),
+        }
+    }
+
+    /// One that is about nothing, to see whether it arrives.
+    pub(super) fn test(receiver: &str, now: Timestamp) -> Self {
+        let key = AlertKey { kind: AlertKind::GitFailing, subject: Subject::Git };
+        let mut alert = Alert::new(key, now);
+        "This is a test, and nothing is wrong.".clone_into(&mut alert.cause);
+        let mut message = Self::new(receiver, false, &[&alert]);
+        message.is_test = true;
+        message
     }
 
     fn kind(&self) -> AlertKind {
         self.keys.first().map_or(AlertKind::Unreachable, |key| key.kind)
     }
 
-    fn app(&self) -> Option<&str> {
-        self.keys.first()?.app.as_ref().map(muster_spec::AppName::as_str)
+    pub(super) fn severity(&self) -> Severity {
+        self.kind().severity()
     }
 
-    /// In which clusters, as words.
+    fn what(&self) -> Option<&str> {
+        self.keys.first()?.what()
+    }
+
+    fn is_of_waves(&self) -> bool {
+        self.keys.first().is_some_and(|key| matches!(key.subject, Subject::Stage(..)))
+    }
+
+    /// In which clusters or waves, as words.
     fn places(&self) -> String {
         match &self.keys[..] {
-            [key] => key.cluster.to_string(),
+            [key] => key.place().to_owned(),
+            many if self.is_of_waves() => format!("{} waves", many.len()),
             many => format!("{} clusters", many.len()),
         }
     }
 
     /// The message in one line.
     pub(super) fn title(&self) -> String {
-        let (word, places) = (self.kind().word(), self.places());
-        let is = if self.app().is_none() && self.keys.len() > 1 { "are" } else { "is" };
-        match (self.app(), self.is_resolved) {
-            (Some(app), false) => format!("{app} is {word} in {places}"),
-            (Some(app), true) => format!("Resolved: {app} is no longer {word} in {places}"),
-            (None, false) => format!("{places} {is} {word}"),
-            (None, true) => format!("Resolved: {places} {is} no longer {word}"),
+        if self.is_test {
+            return "a test message of the Muster hub".to_owned();
         }
+        let (what, places) = (self.what().unwrap_or_default(), self.places());
+        let over = self.is_resolved;
+        let is = match (self.keys.len(), over) {
+            (0 | 1, false) => "is",
+            (0 | 1, true) => "is no longer",
+            (_, false) => "are",
+            (_, true) => "are no longer",
+        };
+        let no_longer = if over { " no longer" } else { "" };
+        let word = self.kind().word();
+        let sentence = match self.kind() {
+            AlertKind::OutOfSync | AlertKind::Degraded => format!("{what} is{no_longer} {word} in {places}"),
+            AlertKind::SyncFailing if over => format!("{what} can be synced in {places} again"),
+            AlertKind::SyncFailing => format!("{what} cannot be synced in {places}"),
+            AlertKind::DriftFight => format!("{what} is{no_longer} fought over in {places}"),
+            AlertKind::Unreachable => format!("{places} {is} {word}"),
+            AlertKind::CertificateExpiring if over => format!("{places} has a new certificate"),
+            AlertKind::CertificateExpiring => format!("the certificate of {places} ends soon"),
+            AlertKind::PromotionHalted => format!("{what} is{no_longer} halted in {places}"),
+            AlertKind::PromotionStalled => format!("{what} is{no_longer} kept out of {places}"),
+            AlertKind::ApprovalWaiting if over => format!("{what} no longer waits for {places}"),
+            AlertKind::ApprovalWaiting => format!("{what} waits for approval to enter {places}"),
+            AlertKind::GitFailing if over => {
+                "the hub can read and write the fleet repository again".to_owned()
+            }
+            AlertKind::GitFailing => "the hub has trouble with the fleet repository".to_owned(),
+        };
+        if over { format!("Resolved: {sentence}") } else { sentence }
     }
 
     /// What most of them say, and how many say something else.
@@ -82,17 +133,23 @@ impl Message {
 
     /// What to type next.
     fn next(&self) -> String {
-        match self.app() {
-            Some(app) => format!("muster app {app}"),
-            None => "muster clusters".to_owned(),
+        match (self.kind(), self.what(), &self.keys[..]) {
+            (AlertKind::ApprovalWaiting, Some(track), [key]) => {
+                format!("muster approve {track} --wave {}", key.place())
+            }
+            (_, Some(track), _) if self.is_of_waves() => format!("muster waves {track} --explain"),
+            (_, Some(app), _) => format!("muster app {app}"),
+            (AlertKind::GitFailing, ..) => "muster waves".to_owned(),
+            _ => "muster clusters".to_owned(),
         }
     }
 
     fn link(&self, dashboard: Option<&str>) -> Option<String> {
         let dashboard = dashboard?;
-        Some(match (self.app(), &self.keys[..]) {
+        Some(match (self.what(), &self.keys[..]) {
+            _ if self.is_of_waves() || self.kind() == AlertKind::GitFailing => format!("{dashboard}/#/waves"),
             (Some(app), _) => format!("{dashboard}/#/apps/{app}"),
-            (None, [key]) => format!("{dashboard}/#/clusters/{}", key.cluster),
+            (None, [key]) => format!("{dashboard}/#/clusters/{}", key.place()),
             (None, _) => format!("{dashboard}/#/?only=problems"),
         })
     }
@@ -105,7 +162,7 @@ impl Message {
             .take(CLUSTERS_MAX)
             .map(|alert| {
                 json!({
-                    "name": alert.key.cluster.as_str(),
+                    "name": alert.key.place(),
                     "since": alert.started_at.to_string(),
                     "resolved": alert.resolved_at.map(|time| time.to_string()),
                     "cause": alert.cause,
@@ -117,8 +174,9 @@ impl Message {
             "version": 1,
             "id": self.id,
             "status": if self.is_resolved { "resolved" } else { "firing" },
-            "kind": self.kind().word(),
-            "app": self.app(),
+            "kind": if self.is_test { "Test" } else { self.kind().word() },
+            "severity": self.severity().word(),
+            "app": self.what(),
             "count": self.alerts.len(),
             "clusters": clusters,
             "title": self.title(),
@@ -134,7 +192,7 @@ impl Message {
         let sign = if self.is_resolved { ":white_check_mark:" } else { ":rotating_light:" };
         let mut lines = vec![format!("{sign} *{}*", escaped(&self.title()))];
         if self.keys.len() > 1 {
-            let named: Vec<_> = self.keys.iter().take(NAMED_MAX).map(|key| key.cluster.to_string()).collect();
+            let named: Vec<_> = self.keys.iter().take(NAMED_MAX).map(|key| key.place().to_owned()).collect();
             let more = self.keys.len().saturating_sub(NAMED_MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             lines.push(format!("{}{more}", named.join(", ")));

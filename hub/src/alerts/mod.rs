@@ -9,89 +9,31 @@
 //! else, so that a restart neither loses nor repeats a message. The hub that leads does all of it; when it fails
 //! between a message and the note that it was taken, the next one sends the same message again with the same id.
 
+mod key;
 mod message;
+pub(crate) mod promotion;
 mod send;
 mod settings;
+mod silence;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::settings::{AlertSettings, Receiver, ReceiverKind, Timing};
+pub use self::{
+    key::{AlertKey, AlertKind, NotAnAlert, Severity, Subject},
+    settings::{AlertSettings, Receiver, ReceiverKind, Timing},
+    silence::{Matcher, Silence, SilenceId},
+};
 pub(crate) use self::{
-    send::Sender,
+    send::{Sender, Tellers},
     settings::AlertsFile,
     table::{Count, Table},
 };
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use muster_spec::{AppName, ClusterName};
-
-/// In which way something is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AlertKind {
-    /// An app is not as Git says.
-    OutOfSync,
-    /// An app has failed, or what it should have is missing.
-    Degraded,
-    /// Nothing is heard of a cluster.
-    Unreachable,
-}
-
-impl AlertKind {
-    /// As it is written.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::OutOfSync => "OutOfSync",
-            Self::Degraded => "Degraded",
-            Self::Unreachable => "Unreachable",
-        }
-    }
-}
-
-/// What an alert is about. There is at most one alert of each.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AlertKey {
-    /// What is wrong.
-    pub kind: AlertKind,
-    /// Where.
-    pub cluster: ClusterName,
-    /// With which app; none for the cluster as a whole.
-    pub app: Option<AppName>,
-}
-
-impl fmt::Display for AlertKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let app = self.app.as_ref().map_or("", AppName::as_str);
-        write!(f, "{}/{}/{app}", self.kind.word(), self.cluster)
-    }
-}
-
-/// Text that names no alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this names no alert")]
-pub struct NotAnAlert;
-
-impl FromStr for AlertKey {
-    type Err = NotAnAlert;
-
-    fn from_str(text: &str) -> Result<Self, NotAnAlert> {
-        let mut parts = text.splitn(3, '/');
-        let (Some(kind), Some(cluster), Some(app)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NotAnAlert);
-        };
-        let kinds = [AlertKind::OutOfSync, AlertKind::Degraded, AlertKind::Unreachable];
-        let kind = kinds.into_iter().find(|known| known.word() == kind).ok_or(NotAnAlert)?;
-        let app = if app.is_empty() { None } else { Some(app.parse().map_err(|_| NotAnAlert)?) };
-        Ok(Self { kind, cluster: cluster.parse().map_err(|_| NotAnAlert)?, app })
-    }
-}
+use muster_spec::ClusterName;
 
 /// Something that is wrong, or was, and who was told of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,4 +72,14 @@ pub struct Conditions {
     pub seen: BTreeMap<AlertKey, (String, String)>,
     /// Clusters of which nothing is known now: what was wrong there is neither worse nor better.
     pub unknown: BTreeSet<ClusterName>,
+    /// Nothing is known of the waves.
+    pub waves_unknown: bool,
+}
+
+impl Conditions {
+    /// Whether nothing is known now of what an alert is about.
+    fn is_unknown(&self, key: &AlertKey) -> bool {
+        let of_waves = matches!(key.subject, Subject::Stage(..)) && self.waves_unknown;
+        of_waves || key.cluster().is_some_and(|cluster| self.unknown.contains(cluster))
+    }
 }

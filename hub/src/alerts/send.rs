@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{
     sync::{RwLock, watch},
     task::JoinSet,
@@ -35,10 +36,17 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// How long a note in the store may take.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The receivers, and the way to them.
+#[derive(Clone)]
+pub(crate) struct Tellers {
+    settings: Arc<AlertSettings>,
+    client: reqwest::Client,
+}
+
 /// What tells receivers.
 #[derive(Clone)]
 pub(crate) struct Sender {
-    pub(crate) settings: Arc<AlertSettings>,
+    pub(crate) tellers: Tellers,
     pub(crate) fleet: Arc<RwLock<Fleet>>,
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
@@ -53,29 +61,72 @@ struct Failure {
     retry_after: Option<Duration>,
 }
 
+impl Tellers {
+    /// # Errors
+    /// When there can be no client, such as for want of certificates to trust.
+    pub(crate) fn new(settings: Arc<AlertSettings>) -> reqwest::Result<Self> {
+        // Another part of the program may have chosen a provider already; then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()?;
+        Ok(Self { settings, client })
+    }
+
+    /// Names of the receivers.
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = &str> {
+        self.settings.receivers.iter().map(|receiver| receiver.name.as_str())
+    }
+
+    /// Sends a test message to the receiver of that name, once; none when there is no such one.
+    ///
+    /// # Errors
+    /// Why it did not take it.
+    pub(crate) async fn test(&self, name: &str, now: Timestamp) -> Option<Result<(), String>> {
+        let receiver = self.settings.receivers.iter().find(|receiver| receiver.name == name)?;
+        let sent = self.send(receiver, &Message::test(name, now)).await;
+        Some(sent.map_err(|failure| failure.problem))
+    }
+
+    async fn send(&self, receiver: &Receiver, message: &Message) -> Result<(), Failure> {
+        let link = self.settings.link.as_deref();
+        let body = match receiver.kind {
+            ReceiverKind::Webhook => message.webhook(link),
+            ReceiverKind::Slack => message.slack(link),
+        };
+        let body = body.to_string();
+        let mut request =
+            self.client.post(&receiver.url).header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(secret) = &receiver.secret {
+            request = request.header("x-muster-signature", signature(secret, body.as_bytes()));
+        }
+        // Without the address in the error, which may be a secret.
+        let failed =
+            |error: reqwest::Error| Failure { problem: error.without_url().to_string(), retry_after: None };
+        let response = request.header("x-muster-id", &message.id).body(body).send().await.map_err(failed)?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let retry_after = response.headers().get(http::header::RETRY_AFTER);
+        let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let problem = format!("it answers {}", response.status());
+        Err(Failure { problem, retry_after: seconds.map(Duration::from_secs) })
+    }
+}
+
 impl Sender {
     /// Tells all receivers until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        // Another part of the program may have chosen a provider already; then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build();
-        let client = match client {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(%error, "no alert can be sent");
-                return;
-            }
-        };
         let mut loops = JoinSet::new();
-        for receiver in self.settings.receivers.clone() {
-            loops.spawn(self.clone().tell(receiver, client.clone()));
+        for receiver in self.tellers.settings.receivers.clone() {
+            loops.spawn(self.clone().tell(receiver));
         }
         stop.cancelled().await;
         loops.shutdown().await;
     }
 
-    async fn tell(self, receiver: Receiver, client: reqwest::Client) {
+    async fn tell(self, receiver: Receiver) {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0_u32;
@@ -86,9 +137,9 @@ impl Sender {
             }
             let now = self.clock.now().wall;
             let messages =
-                self.fleet.read().await.alerts.outstanding(&receiver.name, self.settings.timing, now);
-            for message in messages {
-                let sent = self.send(&receiver, &client, &message).await;
+                self.fleet.read().await.alerts.outstanding(&receiver.name, self.tellers.settings.timing, now);
+            for message in messages.into_iter().filter(|message| message.severity() >= receiver.severity) {
+                let sent = self.tellers.send(&receiver, &message).await;
                 self.metrics.told(&receiver.name, sent.is_ok());
                 match sent {
                     Ok(()) => {
@@ -121,35 +172,6 @@ impl Sender {
                 }
             }
         }
-    }
-
-    async fn send(
-        &self,
-        receiver: &Receiver,
-        client: &reqwest::Client,
-        message: &Message,
-    ) -> Result<(), Failure> {
-        let link = self.settings.link.as_deref();
-        let body = match receiver.kind {
-            ReceiverKind::Webhook => message.webhook(link),
-            ReceiverKind::Slack => message.slack(link),
-        };
-        let body = body.to_string();
-        let mut request = client.post(&receiver.url).header(http::header::CONTENT_TYPE, "application/json");
-        if let Some(secret) = &receiver.secret {
-            request = request.header("x-muster-signature", signature(secret, body.as_bytes()));
-        }
-        // Without the address in the error, which may be a secret.
-        let failed =
-            |error: reqwest::Error| Failure { problem: error.without_url().to_string(), retry_after: None };
-        let response = request.header("x-muster-id", &message.id).body(body).send().await.map_err(failed)?;
-        if response.status().is_success() {
-            return Ok(());
-        }
-        let retry_after = response.headers().get(http::header::RETRY_AFTER);
-        let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let problem = format!("it answers {}", response.status());
-        Err(Failure { problem, retry_after: seconds.map(Duration::from_secs) })
     }
 
     /// Keeps that the receiver took the message; false when that is not kept now.

@@ -20,6 +20,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::Severity;
 use crate::config::{duration_within, read_limited};
 
 const AFTER_DEFAULT: Duration = Duration::from_secs(5 * 60);
@@ -52,6 +53,17 @@ struct ReceiverText {
     slack: Option<String>,
     slack_file: Option<PathBuf>,
     secret_file: Option<PathBuf>,
+    severity: SeverityText,
+}
+
+/// From which severity on.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SeverityText {
+    #[default]
+    Info,
+    Warning,
+    Critical,
 }
 
 /// When alerts are told.
@@ -95,6 +107,8 @@ pub struct Receiver {
     pub url: String,
     /// What messages are signed with.
     pub secret: Option<Vec<u8>>,
+    /// It is told of nothing that is less bad.
+    pub severity: Severity,
 }
 
 impl fmt::Debug for Receiver {
@@ -160,7 +174,12 @@ impl ReceiverText {
             return Err("its address does not begin with https://".to_owned());
         }
         let secret = self.secret_file.map(|file| text_of(&file).map(String::into_bytes)).transpose()?;
-        Ok(Receiver { name: self.name, kind, url, secret })
+        let severity = match self.severity {
+            SeverityText::Info => Severity::Info,
+            SeverityText::Warning => Severity::Warning,
+            SeverityText::Critical => Severity::Critical,
+        };
+        Ok(Receiver { name: self.name, kind, url, secret, severity })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Alert, AlertKey, Conditions, Told,
+    Alert, AlertKey, Conditions, Silence, SilenceId, Told,
     message::Message,
     settings::{AlertSettings, Timing},
 };
@@ -20,9 +20,12 @@ pub(crate) struct Count {
     pub(crate) state: &'static str,
 }
 
-/// All alerts.
+/// All alerts, and what nobody is to be told of.
 #[derive(Debug, Default)]
-pub(crate) struct Table(BTreeMap<AlertKey, Alert>);
+pub(crate) struct Table {
+    alerts: BTreeMap<AlertKey, Alert>,
+    silences: BTreeMap<SilenceId, Silence>,
+}
 
 /// How long it has been; nothing where the clock was put back.
 fn passed(since: Timestamp, now: Timestamp) -> Duration {
@@ -30,7 +33,7 @@ fn passed(since: Timestamp, now: Timestamp) -> Duration {
 }
 
 impl Alert {
-    fn new(key: AlertKey, now: Timestamp) -> Self {
+    pub(super) fn new(key: AlertKey, now: Timestamp) -> Self {
         Self {
             key,
             cause: String::new(),
@@ -54,7 +57,8 @@ impl Alert {
 
     /// It is seen. Says whether that changes anything.
     fn persist(&mut self, (cause, revision): &(String, String), timing: Timing, now: Timestamp) -> bool {
-        let fires = self.fired_at.is_none() && passed(self.started_at, now) >= timing.after;
+        let after = if self.key.kind.is_judged() { Duration::ZERO } else { timing.after };
+        let fires = self.fired_at.is_none() && passed(self.started_at, now) >= after;
         // One that is resolved has been well, and keeps that time until it is seen again.
         let is_same = self.well_since.is_none() && self.cause == *cause && self.revision == *revision;
         if is_same && !fires {
@@ -109,14 +113,47 @@ impl Alert {
 
 impl Table {
     /// The alerts as a store gave them back.
-    pub(crate) fn restore(alerts: Vec<Alert>) -> Self {
-        Self(alerts.into_iter().map(|alert| (alert.key.clone(), alert)).collect())
+    pub(crate) fn restore(alerts: Vec<Alert>, silences: Vec<Silence>) -> Self {
+        Self {
+            alerts: alerts.into_iter().map(|alert| (alert.key.clone(), alert)).collect(),
+            silences: silences.into_iter().map(|silence| (silence.id.clone(), silence)).collect(),
+        }
+    }
+
+    /// All alerts, the worst first, then the oldest.
+    pub(crate) fn alerts(&self) -> Vec<&Alert> {
+        let mut alerts: Vec<&Alert> = self.alerts.values().collect();
+        alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.key.kind.severity()), alert.started_at));
+        alerts
+    }
+
+    /// All silences, the one that ends first first.
+    pub(crate) fn silences(&self) -> Vec<&Silence> {
+        let mut silences: Vec<&Silence> = self.silences.values().collect();
+        silences.sort_by_key(|silence| silence.ends_at);
+        silences
+    }
+
+    /// The silence because of which nobody is told of an alert now.
+    pub(crate) fn silence_of(&self, key: &AlertKey, now: Timestamp) -> Option<&Silence> {
+        self.silences.values().find(|silence| silence.ends_at > now && silence.matcher.matches(key))
+    }
+
+    /// Begins a silence.
+    pub(crate) fn hush(&mut self, silence: Silence) -> Change {
+        self.silences.insert(silence.id.clone(), silence.clone());
+        Change::Put(Record::Silence(Box::new(silence)))
+    }
+
+    /// Ends a silence; none when there is no such one.
+    pub(crate) fn end_silence(&mut self, id: &SilenceId) -> Option<Change> {
+        self.silences.remove(id).map(|silence| Change::Delete(Key::Silence(silence.id)))
     }
 
     /// How many there are of each kind in each state.
     pub(crate) fn counts(&self) -> BTreeMap<Count, i64> {
         let mut counts = BTreeMap::new();
-        for alert in self.0.values() {
+        for alert in self.alerts.values() {
             *counts.entry(Count { kind: alert.key.kind.word(), state: alert.state() }).or_default() += 1;
         }
         counts
@@ -124,12 +161,22 @@ impl Table {
 
     /// Takes in what another hub did.
     pub(crate) fn learn(&mut self, alert: Alert) {
-        self.0.insert(alert.key.clone(), alert);
+        self.alerts.insert(alert.key.clone(), alert);
+    }
+
+    /// As [`Table::learn`].
+    pub(crate) fn learn_silence(&mut self, silence: Silence) {
+        self.silences.insert(silence.id.clone(), silence);
     }
 
     /// As [`Table::learn`].
     pub(crate) fn forget(&mut self, key: &AlertKey) {
-        self.0.remove(key);
+        self.alerts.remove(key);
+    }
+
+    /// As [`Table::learn`].
+    pub(crate) fn forget_silence(&mut self, id: &SilenceId) {
+        self.silences.remove(id);
     }
 
     /// Takes in what is wrong now. Gives what is to be kept.
@@ -141,14 +188,21 @@ impl Table {
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, seen) in &conditions.seen {
-            let is_new = !self.0.contains_key(key);
-            let alert = self.0.entry(key.clone()).or_insert_with(|| Alert::new(key.clone(), now));
+            let is_new = !self.alerts.contains_key(key);
+            let alert = self.alerts.entry(key.clone()).or_insert_with(|| Alert::new(key.clone(), now));
             if alert.persist(seen, settings.timing, now) || is_new {
                 changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
             }
         }
-        self.0.retain(|key, alert| {
-            if conditions.seen.contains_key(key) || conditions.unknown.contains(&key.cluster) {
+        self.silences.retain(|id, silence| {
+            let goes_on = silence.ends_at > now;
+            if !goes_on {
+                changes.push(Change::Delete(Key::Silence(id.clone())));
+            }
+            goes_on
+        });
+        self.alerts.retain(|key, alert| {
+            if conditions.seen.contains_key(key) || conditions.is_unknown(key) {
                 return true;
             }
             let has_changed = alert.fade(settings.timing, now);
@@ -167,8 +221,12 @@ impl Table {
     /// What the receiver is to be told now: one message for all clusters in which the same is wrong.
     pub(crate) fn outstanding(&self, receiver: &str, timing: Timing, now: Timestamp) -> Vec<Message> {
         let mut groups: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
-        for alert in self.0.values().filter(|alert| alert.is_news(receiver, timing, now)) {
-            let group = (alert.key.kind, alert.key.app.clone(), alert.resolved_at.is_some());
+        for alert in self.alerts.values().filter(|alert| alert.is_news(receiver, timing, now)) {
+            let is_resolved = alert.resolved_at.is_some();
+            if !is_resolved && self.silence_of(&alert.key, now).is_some() {
+                continue;
+            }
+            let group = (alert.key.kind, alert.key.what(), is_resolved);
             groups.entry(group).or_default().push(alert);
         }
         let ripe =
@@ -180,7 +238,7 @@ impl Table {
     pub(crate) fn told(&mut self, receiver: &str, message: &Message, now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
         for key in &message.keys {
-            if let Some(alert) = self.0.get_mut(key) {
+            if let Some(alert) = self.alerts.get_mut(key) {
                 alert.told.insert(receiver.to_owned(), Told { at: now, resolved: message.is_resolved });
                 changes.push(Change::Put(Record::Alert(Box::new(alert.clone()))));
             }

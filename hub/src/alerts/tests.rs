@@ -20,6 +20,7 @@ fn settings() -> AlertSettings {
         kind: ReceiverKind::Webhook,
         url: "https://ops.test".into(),
         secret: None,
+        severity: Severity::Info,
     };
     let timing = Timing::new(Duration::from_secs(300), Duration::from_secs(3_600));
     AlertSettings { timing, link: Some("https://hub.test".into()), receivers: vec![receiver] }
@@ -216,8 +217,130 @@ proptest! {
                 }
             }
             if restarts[index] {
-                restarted = Table::restore(kept.values().cloned().collect());
+                restarted = Table::restore(kept.values().cloned().collect(), Vec::new());
             }
         }
     }
+}
+
+fn silence(id: &str, cluster: &str, ends_at: i64) -> Silence {
+    Silence {
+        id: id.parse().unwrap(),
+        matcher: Matcher { cluster: Some(cluster.parse().unwrap()), ..Matcher::default() },
+        author: "operator/ada".to_owned(),
+        reason: "maintenance".to_owned(),
+        created_at: at(0),
+        ends_at: at(ends_at),
+    }
+}
+
+#[test]
+fn of_what_is_silenced_nobody_is_told_until_the_silence_ends() {
+    let mut table = Table::default();
+    table.hush(silence("0123456789abcdef", "prod-*", 1_000));
+    let broken = wrong(&["Degraded/prod-1/web", "Degraded/dev/web"]);
+    let told = pass(&mut table, &broken, 0..900);
+    assert_eq!(told.iter().map(|(_, one)| one.title()).collect::<Vec<_>>(), ["web is Degraded in dev"]);
+    let told = pass(&mut table, &broken, 900..1_200);
+    assert_eq!(
+        told.iter().map(|(second, one)| (*second, one.title())).collect::<Vec<_>>(),
+        [(1_000, "web is Degraded in prod-1".to_owned())]
+    );
+    assert_eq!(table.silences().len(), 0, "what has ended is forgotten");
+}
+
+#[test]
+fn who_knows_of_something_hears_of_its_end_though_it_is_silenced() {
+    let mut table = Table::default();
+    let told = pass(&mut table, &wrong(&["Degraded/prod/web"]), 0..400);
+    assert_eq!(told.len(), 1);
+    table.hush(silence("0123456789abcdef", "prod", 100_000));
+    let told = pass(&mut table, &wrong(&["Degraded/prod/web"]), 400..8_000);
+    assert_eq!(told, [], "not again while it is silenced");
+    let told = pass(&mut table, &Conditions::default(), 8_000..8_200);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].1.is_resolved);
+    let id = "0123456789abcdef".parse().unwrap();
+    assert!(table.end_silence(&id).is_some() && table.end_silence(&id).is_none());
+}
+
+#[test]
+fn a_halted_wave_is_told_at_once_and_kept_while_waves_are_unknown() {
+    let mut table = Table::default();
+    let halted = wrong(&["PromotionHalted/canary/web"]);
+    let told = pass(&mut table, &halted, 0..60);
+    assert_eq!(told.iter().map(|(_, one)| one.title()).collect::<Vec<_>>(), ["web is halted in canary"]);
+    let unknown = Conditions { waves_unknown: true, ..Conditions::default() };
+    assert_eq!(pass(&mut table, &unknown, 60..1_000), [], "a hub that has not looked yet takes nothing back");
+    let told = pass(&mut table, &Conditions::default(), 1_000..1_100);
+    assert_eq!(
+        told.iter().map(|(_, one)| one.title()).collect::<Vec<_>>(),
+        ["Resolved: web is no longer halted in canary"]
+    );
+}
+
+#[test]
+fn every_kind_has_a_title_a_next_step_and_an_end() {
+    for kind in AlertKind::ALL {
+        let key: AlertKey = ["prod/web", "prod/", "/"]
+            .iter()
+            .find_map(|rest| format!("{}/{rest}", kind.word()).parse().ok())
+            .unwrap();
+        let mut alert = Alert::new(key, at(0));
+        alert.cause = "the cause".to_owned();
+        let firing = Message::new("ops", false, &[&alert]);
+        let over = Message::new("ops", true, &[&alert]);
+        assert!(over.title().starts_with("Resolved: ") && over.title() != firing.title());
+        let json = firing.webhook(Some("https://hub.test"));
+        assert!(json["next"].as_str().unwrap().starts_with("muster "), "{json}");
+        assert!(json["link"].as_str().unwrap().starts_with("https://hub.test/#/"), "{json}");
+        assert_eq!(json["severity"], kind.severity().word());
+        let slack = firing.slack(None)["text"].as_str().unwrap().to_owned();
+        assert!(slack.contains(&firing.title()) && slack.contains("the cause"), "{slack}");
+    }
+}
+
+#[test]
+fn what_waves_and_repository_say_becomes_alerts() {
+    use crate::{
+        repository::Picture,
+        waves::{Outlook, Stage, State, Tally},
+    };
+    let stage = |wave: &str, state| Stage {
+        wave: wave.parse().unwrap(),
+        revision: None,
+        previous: None,
+        candidate: None,
+        state,
+        detail: "why".to_owned(),
+        tally: Tally::default(),
+        reached: 0,
+        clusters: 1,
+    };
+    let states = [
+        ("a", State::Halted),
+        ("b", State::Gated),
+        ("c", State::Refused),
+        ("d", State::AwaitingApproval),
+        ("e", State::Current),
+        ("f", State::Soaking),
+    ];
+    let stages = states.map(|(wave, state)| stage(wave, state)).to_vec();
+    let picture = Picture {
+        outlooks: vec![Outlook { track: "web".parse().unwrap(), stages }],
+        problems: vec!["It does not answer.".to_owned()],
+        ..Picture::default()
+    };
+    let mut conditions = Conditions::default();
+    promotion::add(&mut conditions, Some(&picture));
+    let keys: Vec<String> = conditions.seen.keys().map(ToString::to_string).collect();
+    let expected = [
+        "PromotionHalted/a/web",
+        "PromotionStalled/b/web",
+        "PromotionStalled/c/web",
+        "ApprovalWaiting/d/web",
+        "GitFailing//",
+    ];
+    assert_eq!(keys, expected);
+    assert!(conditions.waves_unknown, "nothing was read yet");
 }

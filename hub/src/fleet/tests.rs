@@ -317,6 +317,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
         Record::Revocation(revocation) => format!("r/{}", revocation.cluster),
         Record::Audit(row) => format!("u/{}", row.number),
         Record::Alert(alert) => format!("w/{}", alert.key),
+        Record::Silence(silence) => format!("s/{}", silence.id),
     };
     for change in changes {
         match change {
@@ -330,6 +331,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
             Change::Delete(Key::Event(number)) => drop(kept.remove(&format!("e/{number}"))),
             Change::Delete(Key::Audit(number)) => drop(kept.remove(&format!("u/{number}"))),
             Change::Delete(Key::Alert(key)) => drop(kept.remove(&format!("w/{key}"))),
+            Change::Delete(Key::Silence(id)) => drop(kept.remove(&format!("s/{id}"))),
         }
     }
 }

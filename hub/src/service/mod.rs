@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod alerts;
 mod audit;
 mod authority;
 mod clusters;
@@ -29,6 +30,7 @@ use tonic::{Request, Status};
 
 use crate::{
     access::{Admitted, Gate, Principal, policy::Grant, user::User},
+    alerts::Tellers,
     authority::Authority,
     clock::Clock,
     commit::{Committer, Fleet, NotKept},
@@ -59,6 +61,8 @@ pub(crate) struct Hub {
     pub(crate) stopping: CancellationToken,
     /// The fleet repository, if there is one.
     pub(crate) promotion: Option<Promotion>,
+    /// Who is told what is wrong.
+    pub(crate) alerts: Tellers,
     /// Counts the news in Git that agents should fetch.
     pub(crate) hints: watch::Sender<u64>,
     /// The streams of agents; the hub waits for them when it stops.

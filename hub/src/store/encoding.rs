@@ -39,13 +39,14 @@ pub(super) enum Kind {
     Revocation = b'r',
     Audit = b'u',
     Alert = b'w',
+    Silence = b's',
 }
 
 impl Kind {
     /// The kind whose keys begin with this byte.
     pub(super) fn of(first: u8) -> Option<Self> {
-        use Kind::{Alert, App, Audit, Cluster, Enrolment, Event, Revocation, Token};
-        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit, Alert];
+        use Kind::{Alert, App, Audit, Cluster, Enrolment, Event, Revocation, Silence, Token};
+        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit, Alert, Silence];
         all.into_iter().find(|kind| *kind as u8 == first)
     }
 
@@ -141,6 +142,7 @@ pub(super) fn place(record: &Record) -> Place {
         Record::Revocation(revocation) => Kind::Revocation.key(revocation.cluster.as_str().as_bytes()),
         Record::Audit(row) => key_place(&Key::Audit(row.number)),
         Record::Alert(alert) => key_place(&Key::Alert(alert.key.clone())),
+        Record::Silence(silence) => key_place(&Key::Silence(silence.id.clone())),
     }
 }
 
@@ -173,6 +175,7 @@ pub(super) fn key_at(place: &[u8]) -> Option<Key> {
         Kind::Event => Some(Key::Event(u64::from_be_bytes(name.try_into().ok()?))),
         Kind::Audit => Some(Key::Audit(u64::from_be_bytes(name.try_into().ok()?))),
         Kind::Alert => name_text?.parse().ok().map(Key::Alert),
+        Kind::Silence => name_text?.parse().ok().map(Key::Silence),
         Kind::Enrolment | Kind::Cluster | Kind::Revocation => None,
     }
 }
@@ -186,6 +189,7 @@ pub(super) fn key_place(key: &Key) -> Place {
         Key::Event(number) => Kind::Event.key(&number.to_be_bytes()),
         Key::Audit(number) => Kind::Audit.key(&number.to_be_bytes()),
         Key::Alert(key) => Kind::Alert.key(key.to_string().as_bytes()),
+        Key::Silence(id) => Kind::Silence.key(id.to_string().as_bytes()),
     }
 }
 
@@ -234,6 +238,7 @@ pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
         .encode_to_vec(),
         Record::Event(event) => event.event.encode_to_vec(),
         Record::Alert(alert) => alert::encode(alert),
+        Record::Silence(silence) => alert::encode_silence(silence),
     };
     let mut value = Vec::with_capacity(HEADER + message.len());
     value.push(VERSION);
@@ -359,13 +364,16 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
             Record::Audit(Arc::new(row))
         }
         Kind::Alert => Record::Alert(Box::new(alert::decode(parsed(text(key)?, "key")?, message)?)),
+        Kind::Silence => {
+            Record::Silence(Box::new(alert::decode_silence(parsed(text(key)?, "key")?, message)?))
+        }
     })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::alerts::{Alert, Told};
+    use crate::alerts::{Alert, AlertKind, Matcher, Silence, Told};
 
     /// One record of each kind.
     pub(in crate::store) fn samples() -> Vec<Record> {
@@ -423,6 +431,19 @@ pub(super) mod tests {
                 resolved_at: None,
                 told: [("ops".to_owned(), Told { at: now, resolved: false })].into(),
             })),
+            Record::Silence(Box::new(Silence {
+                id: "0123456789abcdef".parse().unwrap(),
+                matcher: Matcher {
+                    kind: Some(AlertKind::Degraded),
+                    cluster: Some("prod-*".parse().unwrap()),
+                    app: None,
+                    wave: None,
+                },
+                author: "operator/admin".into(),
+                reason: "maintenance".into(),
+                created_at: now,
+                ends_at: now,
+            })),
         ]
     }
 
@@ -441,6 +462,8 @@ pub(super) mod tests {
             Key::App("prod".parse().unwrap(), "web".parse().unwrap()),
             Key::Event(u64::MAX),
             Key::Alert("Unreachable/prod/".parse().unwrap()),
+            Key::Alert("PromotionHalted/canary/web".parse().unwrap()),
+            Key::Silence("0123456789abcdef".parse().unwrap()),
         ];
         for key in keys {
             assert_eq!(key_at(&key_place(&key).1), Some(key));

@@ -202,3 +202,103 @@ async fn a_kill_neither_loses_nor_repeats_a_message_and_an_agent_that_is_gone_is
     assert_eq!(told.len(), 2, "{told:?}");
     alive.abort();
 }
+
+#[tokio::test]
+async fn people_see_what_is_wrong_silence_it_and_try_receivers_out() {
+    let (receiver, address) = Receiver::start().await;
+    let hub = hub_with(address, "1s").await;
+    let identity = hub.enrolled("prod-1").await;
+    let mut agent = hub.agent("prod-1", &identity, &[]).await.unwrap();
+    let json = async |arguments: &[&str]| -> Value {
+        let output = hub.muster(arguments).run(DEADLINE).await.unwrap();
+        serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}{}", output.stdout, output.stderr))
+    };
+    let reason = ["--reason", "maintenance"];
+    let add = [&["silence", "add", "--cluster", "prod-*", "--for", "1h", "-o", "json"][..], &reason].concat();
+    let added = json(&add).await;
+    let id = added["silences"][0]["id"].as_str().unwrap().to_owned();
+    agent.report_kept(1, broken("web")).await;
+    let mut beats = tokio::time::interval(Duration::from_millis(300));
+    let alert = loop {
+        beats.tick().await;
+        agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+        let seen = json(&["alerts", "-o", "json"]).await;
+        if seen["alerts"][0]["state"] == "Firing" {
+            break seen["alerts"][0].clone();
+        }
+    };
+    assert_eq!(
+        (&alert["kind"], &alert["app"], &alert["cluster"]),
+        (&"Degraded".into(), &"web".into(), &"prod-1".into())
+    );
+    assert_eq!(
+        (alert["severity"].as_str(), alert["silence"].as_str()),
+        (Some("critical"), Some(id.as_str()))
+    );
+    assert_eq!(json(&["alerts", "--firing", "-o", "json"]).await["alerts"], serde_json::json!([]));
+    assert!(receiver.taken("/ops").is_empty(), "it is silenced");
+
+    let ended = hub.muster(&["silence", "end", &id]).run(DEADLINE).await.unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let told = loop {
+        beats.tick().await;
+        agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+        if let Some(told) = receiver.taken("/ops").into_iter().next() {
+            break told;
+        }
+    };
+    assert_eq!(told.body["title"], "web is Degraded in prod-1");
+    let shown = hub.muster(&["alerts"]).run(DEADLINE).await.unwrap();
+    assert_eq!(shown.code(), Some(1), "something is wrong: {}", shown.stdout);
+    assert!(
+        shown.stdout.contains("prod-1/web") && shown.stdout.contains("CrashLoopBackOff"),
+        "{}",
+        shown.stdout
+    );
+
+    let tested = hub.muster(&["alerts", "test", "chat"]).run(DEADLINE).await.unwrap();
+    assert_eq!(tested.code(), Some(0), "{}", tested.stderr);
+    receiver.waits_for("/chat", 2).await;
+    let texts: Vec<_> = receiver.taken("/chat").into_iter().map(|one| one.body["text"].to_string()).collect();
+    assert!(texts.iter().any(|text| text.contains("a test message of the Muster hub")), "{texts:?}");
+    receiver.answers.lock().unwrap().push_back(StatusCode::FORBIDDEN);
+    let refused = hub.muster(&["alerts", "test", "ops"]).run(DEADLINE).await.unwrap();
+    assert!(refused.code() == Some(2) && refused.stderr.contains("403"), "{}", refused.stderr);
+    let nobody = hub.muster(&["alerts", "test", "nobody"]).run(DEADLINE).await.unwrap();
+    assert!(nobody.stderr.contains("there are: ops, chat"), "{}", nobody.stderr);
+    for (arguments, words) in [
+        (vec!["silence", "add", "--for", "1h"], "say which alerts are meant"),
+        (vec!["silence", "add", "--kind", "Odd", "--for", "1h"], "no alerts of kind"),
+        (vec!["silence", "add", "--app", "web", "--for", "91d"], "within 90 days"),
+        (vec!["silence", "end", &id], "there is no silence"),
+    ] {
+        let more: &[&str] = if arguments[1] == "add" { &reason } else { &[] };
+        let output = hub.muster(&[&arguments, more].concat()).run(DEADLINE).await.unwrap();
+        assert!(
+            output.code() == Some(2) && output.stderr.contains(words),
+            "{arguments:?}: {}",
+            output.stderr
+        );
+    }
+    let rows: Vec<_> = hub.audit().await.into_iter().map(|row| row.action).collect();
+    for action in ["CreateSilence", "EndSilence", "TestReceiver"] {
+        assert!(rows.iter().any(|row| row.ends_with(action)), "{action} in {rows:?}");
+    }
+}
+
+/// What is silenced stays so over a restart.
+#[tokio::test]
+async fn a_silence_outlives_the_hub() {
+    let (_, address) = Receiver::start().await;
+    let mut hub = hub_with(address, "1s").await;
+    let add = ["silence", "add", "--kind", "Degraded", "--for", "1h", "--reason", "maintenance"];
+    assert_eq!(hub.muster(&add).run(DEADLINE).await.unwrap().code(), Some(0));
+    hub.program.kill();
+    hub.restart().await;
+    let listed = hub.muster(&["silence", "list"]).run(DEADLINE).await.unwrap();
+    assert!(
+        listed.stdout.contains("kind=Degraded") && listed.stdout.contains("maintenance"),
+        "{}",
+        listed.stdout
+    );
+}

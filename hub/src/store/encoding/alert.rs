@@ -1,4 +1,4 @@
-//! How is an alert written as bytes?
+//! How are alerts and silences written as bytes?
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::{Damage, time};
 use crate::{
-    alerts::{Alert, AlertKey, Told},
+    alerts::{Alert, AlertKey, Matcher, Silence, SilenceId, Told},
     clock::to_proto,
 };
 
@@ -69,4 +69,62 @@ pub(super) fn decode(key: AlertKey, message: &[u8]) -> Result<Alert, Damage> {
         resolved_at: maybe(stored.resolved_at, "resolved_at")?,
         told,
     })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredSilence {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "2")]
+    cluster: String,
+    #[prost(string, tag = "3")]
+    app: String,
+    #[prost(string, tag = "4")]
+    wave: String,
+    #[prost(string, tag = "5")]
+    author: String,
+    #[prost(string, tag = "6")]
+    reason: String,
+    #[prost(message, optional, tag = "7")]
+    created_at: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "8")]
+    ends_at: Option<prost_types::Timestamp>,
+}
+
+/// As it is kept.
+pub(super) fn encode_silence(silence: &Silence) -> Vec<u8> {
+    let Matcher { kind, cluster, app, wave } = &silence.matcher;
+    let text = |pattern: &Option<crate::pattern::Pattern>| {
+        pattern.as_ref().map(ToString::to_string).unwrap_or_default()
+    };
+    let stored = StoredSilence {
+        kind: kind.map(|kind| kind.word().to_owned()).unwrap_or_default(),
+        cluster: text(cluster),
+        app: text(app),
+        wave: text(wave),
+        author: silence.author.clone(),
+        reason: silence.reason.clone(),
+        created_at: Some(to_proto(silence.created_at)),
+        ends_at: Some(to_proto(silence.ends_at)),
+    };
+    stored.encode_to_vec()
+}
+
+/// Reads back what [`encode_silence`] wrote.
+pub(super) fn decode_silence(id: SilenceId, message: &[u8]) -> Result<Silence, Damage> {
+    fn given<T: std::str::FromStr>(text: &str, field: &'static str) -> Result<Option<T>, Damage> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| Damage::Field(field))
+    }
+    let stored = StoredSilence::decode(message).map_err(|_| Damage::Field("message"))?;
+    let matcher = Matcher {
+        kind: given(&stored.kind, "kind")?,
+        cluster: given(&stored.cluster, "cluster")?,
+        app: given(&stored.app, "app")?,
+        wave: given(&stored.wave, "wave")?,
+    };
+    let (created_at, ends_at) = (time(stored.created_at, "created_at")?, time(stored.ends_at, "ends_at")?);
+    Ok(Silence { id, matcher, author: stored.author, reason: stored.reason, created_at, ends_at })
 }

@@ -187,7 +187,7 @@ fn cluster_key(name: &str) -> Vec<u8> {
 /// The key that must be as it is known for this change to be made to `key`.
 fn condition(change: &Change, key: &[u8]) -> Option<Vec<u8>> {
     match Kind::of(*key.first()?)? {
-        Kind::Token | Kind::Enrolment | Kind::Revocation => Some(key.to_vec()),
+        Kind::Token | Kind::Enrolment | Kind::Revocation | Kind::Silence => Some(key.to_vec()),
         Kind::Cluster if matches!(change, Change::Claim(_)) => None,
         Kind::Cluster | Kind::App => change.cluster().map(|name| cluster_key(name.as_str())),
         // Each hub numbers its own; alerts are the leader's.

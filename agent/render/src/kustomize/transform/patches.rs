@@ -1,5 +1,6 @@
 //! Which objects does a patch apply to, and what must it leave as it is?
 
+use muster_yaml::{ScalarType, scalar_type};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -175,11 +176,17 @@ fn give_types(resource: &mut Resource, kinds: Kinds<'_>) -> Vec<(Place, Value, S
     for place in resource.shared.untyped().to_vec() {
         let before = spelling_at(&resource.spelling, &place).clone();
         let Some(value) = place.find_mut(&mut resource.value) else { continue };
+        let is_walked = kinds.schema.walks(&api_version, &kind, place.0.iter().map(Step::key));
         let after = match value {
-            Value::Number(_) | Value::Bool(_)
-                if kinds.schema.walks(&api_version, &kind, place.0.iter().map(Step::key)) =>
-            {
+            Value::Number(_) | Value::Bool(_) if is_walked => {
                 *value = Value::String(written(value, &before));
+                Spelling::Quoted
+            }
+            Value::String(text)
+                if before.marked_type().is_none()
+                    && scalar_type(text) == ScalarType::Timestamp
+                    && is_walked =>
+            {
                 Spelling::Quoted
             }
             Value::Null => before,
