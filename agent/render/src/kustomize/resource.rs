@@ -187,6 +187,10 @@ pub(crate) fn note_written(spelling: &mut Spelling, way: &Place, value: &Value, 
         Value::Null if text == "null" => return,
         Value::Bool(_) | Value::Number(_) if text_of(value) == text => return,
         Value::Null | Value::Bool(_) | Value::Number(_) => Spelling::Text(text.to_owned()),
+        // A date, which is printed in full.
+        Value::String(value) if value != text && stands_for(text, &Value::from(value.as_str())) => {
+            Spelling::Text(text.to_owned())
+        }
         Value::String(_) | Value::Array(_) | Value::Object(_) => return,
     };
     note(spelling, &way.0, new);

@@ -1,6 +1,5 @@
 //! Which objects does a patch apply to, and what must it leave as it is?
 
-use muster_yaml::{ScalarType, scalar_type};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -180,13 +179,6 @@ fn give_types(resource: &mut Resource, kinds: Kinds<'_>) -> Vec<(Place, Value, S
         let after = match value {
             Value::Number(_) | Value::Bool(_) if is_walked => {
                 *value = Value::String(written(value, &before));
-                Spelling::Quoted
-            }
-            Value::String(text)
-                if before.marked_type().is_none()
-                    && scalar_type(text) == ScalarType::Timestamp
-                    && is_walked =>
-            {
                 Spelling::Quoted
             }
             Value::Null => before,
