@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ring::{digest, hmac};
-use serde_json::{Value, json};
 
 use super::{Alert, AlertKey, AlertKind, Severity, Subject};
 use crate::{authority::hex, clock::for_people};
 
-/// Clusters that a message names; it always has their number.
-const CLUSTERS_MAX: usize = 50;
 /// Clusters that a line for people names.
 const NAMED_MAX: usize = 10;
 
@@ -22,9 +19,11 @@ pub(crate) struct Message {
     /// What it is about.
     pub(crate) keys: Vec<AlertKey>,
     pub(crate) is_resolved: bool,
+    /// How many others of its kind and app are wrong still.
+    pub(super) others: usize,
     /// It is about nothing.
-    is_test: bool,
-    alerts: Vec<Alert>,
+    pub(super) is_test: bool,
+    pub(super) alerts: Vec<Alert>,
 }
 
 impl Message {
@@ -41,6 +40,7 @@ impl Message {
             id,
             keys,
             is_resolved,
+            others: 0,
             is_test: false,
             alerts: alerts.iter().map(|alert| (*alert).clone()).collect(),
         }
@@ -56,7 +56,7 @@ impl Message {
         message
     }
 
-    fn kind(&self) -> AlertKind {
+    pub(super) fn kind(&self) -> AlertKind {
         self.keys.first().map_or(AlertKind::Unreachable, |key| key.kind)
     }
 
@@ -64,16 +64,16 @@ impl Message {
         self.kind().severity()
     }
 
-    fn what(&self) -> Option<&str> {
+    pub(super) fn what(&self) -> Option<&str> {
         self.keys.first()?.what()
     }
 
-    fn is_of_waves(&self) -> bool {
+    pub(super) fn is_of_waves(&self) -> bool {
         self.keys.first().is_some_and(|key| matches!(key.subject, Subject::Stage(..)))
     }
 
     /// In which clusters or waves, as words.
-    fn places(&self) -> String {
+    pub(super) fn places(&self) -> String {
         match &self.keys[..] {
             [key] => key.place().to_owned(),
             many if self.is_of_waves() => format!("{} waves", many.len()),
@@ -117,7 +117,7 @@ impl Message {
     }
 
     /// What most of them say, and how many say something else.
-    fn cause(&self) -> String {
+    pub(super) fn cause(&self) -> String {
         let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
         for alert in &self.alerts {
             *causes.entry(&alert.cause).or_default() += 1;
@@ -132,7 +132,7 @@ impl Message {
     }
 
     /// What to type next.
-    fn next(&self) -> String {
+    pub(super) fn next(&self) -> String {
         match (self.kind(), self.what(), &self.keys[..]) {
             (AlertKind::ApprovalWaiting, Some(track), [key]) => {
                 format!("muster approve {track} --wave {}", key.place())
@@ -144,7 +144,7 @@ impl Message {
         }
     }
 
-    fn link(&self, dashboard: Option<&str>) -> Option<String> {
+    pub(super) fn link(&self, dashboard: Option<&str>) -> Option<String> {
         let dashboard = dashboard?;
         Some(match (self.what(), &self.keys[..]) {
             _ if self.is_of_waves() || self.kind() == AlertKind::GitFailing => format!("{dashboard}/#/waves"),
@@ -154,43 +154,9 @@ impl Message {
         })
     }
 
-    /// As JSON, for programs.
-    pub(super) fn webhook(&self, dashboard: Option<&str>) -> Value {
-        let clusters: Vec<Value> = self
-            .alerts
-            .iter()
-            .take(CLUSTERS_MAX)
-            .map(|alert| {
-                json!({
-                    "name": alert.key.place(),
-                    "since": alert.started_at.to_string(),
-                    "resolved": alert.resolved_at.map(|time| time.to_string()),
-                    "cause": alert.cause,
-                    "revision": alert.revision,
-                })
-            })
-            .collect();
-        json!({
-            "version": 1,
-            "id": self.id,
-            "status": if self.is_resolved { "resolved" } else { "firing" },
-            "kind": if self.is_test { "Test" } else { self.kind().word() },
-            "severity": self.severity().word(),
-            "app": self.what(),
-            "count": self.alerts.len(),
-            "clusters": clusters,
-            "title": self.title(),
-            "cause": self.cause(),
-            "next": self.next(),
-            "link": self.link(dashboard),
-        })
-    }
-
-    /// As Slack's incoming webhooks take it.
-    pub(super) fn slack(&self, dashboard: Option<&str>) -> Value {
-        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let sign = if self.is_resolved { ":white_check_mark:" } else { ":rotating_light:" };
-        let mut lines = vec![format!("{sign} *{}*", escaped(&self.title()))];
+    /// The lines below the title, for people: where, why, since when, at which commit, what to type.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         if self.keys.len() > 1 {
             let named: Vec<_> = self.keys.iter().take(NAMED_MAX).map(|key| key.place().to_owned()).collect();
             let more = self.keys.len().saturating_sub(NAMED_MAX);
@@ -198,15 +164,24 @@ impl Message {
             lines.push(format!("{}{more}", named.join(", ")));
         }
         if !self.is_resolved {
-            lines.push(escaped(&self.cause()));
-            if let Some(since) = self.alerts.iter().map(|alert| alert.started_at).min() {
-                lines.push(format!("since {}", for_people(since)));
-            }
-            lines.push(format!("`{}`", self.next()));
+            lines.push(self.cause());
+            lines.extend(self.since().map(|since| format!("since {}", for_people(since))));
+            lines.extend(self.revision().map(|revision| format!("commit {revision}")));
         }
-        lines.extend(self.link(dashboard).map(|link| format!("<{link}|dashboard>")));
         lines.retain(|line| !line.is_empty());
-        json!({ "text": lines.join("\n") })
+        lines
+    }
+
+    /// When the first of them began.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.alerts.iter().map(|alert| alert.started_at).min()
+    }
+
+    /// The commit that all of them are about, if it is one.
+    fn revision(&self) -> Option<&str> {
+        let mut revisions = self.alerts.iter().map(|alert| alert.revision.as_str());
+        let first = revisions.next().filter(|first| !first.is_empty())?;
+        revisions.all(|other| other == first).then_some(first)
     }
 }
 

@@ -9,7 +9,9 @@
 //! else, so that a restart neither loses nor repeats a message. The hub that leads does all of it; when it fails
 //! between a message and the note that it was taken, the next one sends the same message again with the same id.
 
+mod forms;
 mod key;
+mod mail;
 mod message;
 pub(crate) mod promotion;
 mod send;
@@ -21,6 +23,7 @@ mod tests;
 
 pub use self::{
     key::{AlertKey, AlertKind, NotAnAlert, Severity, Subject},
+    mail::{MailSettings, MailTls},
     settings::{AlertSettings, Receiver, ReceiverKind, Timing},
     silence::{Matcher, Silence, SilenceId},
 };

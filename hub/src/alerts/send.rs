@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    mail,
     message::{Message, signature},
     settings::{AlertSettings, Receiver, ReceiverKind},
 };
@@ -27,7 +28,7 @@ use crate::{
 /// How often is looked for something to tell.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest time for one message.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the first failure; it doubles with each one up to [`BACKOFF_MAX`].
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
@@ -85,20 +86,37 @@ impl Tellers {
     /// Why it did not take it.
     pub(crate) async fn test(&self, name: &str, now: Timestamp) -> Option<Result<(), String>> {
         let receiver = self.settings.receivers.iter().find(|receiver| receiver.name == name)?;
-        let sent = self.send(receiver, &Message::test(name, now)).await;
+        let sent = self.send(receiver, &Message::test(name, now), now).await;
         Some(sent.map_err(|failure| failure.problem))
     }
 
-    async fn send(&self, receiver: &Receiver, message: &Message) -> Result<(), Failure> {
+    async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Result<(), Failure> {
         let link = self.settings.link.as_deref();
-        let body = match receiver.kind {
+        let secret = receiver.secret.as_deref();
+        let body = match &receiver.kind {
             ReceiverKind::Webhook => message.webhook(link),
             ReceiverKind::Slack => message.slack(link),
+            ReceiverKind::Teams => message.teams(link),
+            ReceiverKind::Alertmanager => {
+                let repeat = self.settings.timing.repeat.try_into().unwrap_or_default();
+                message.alertmanager(link, now, repeat)
+            }
+            ReceiverKind::PagerDuty => {
+                let key = String::from_utf8_lossy(secret.unwrap_or_default());
+                match message.pager_duty(&key, link) {
+                    Some(event) => event,
+                    None => return Ok(()), // others are wrong still, so the incident goes on
+                }
+            }
+            ReceiverKind::Mail(mail) => {
+                let sent = mail::send(mail, secret, message, link).await;
+                return sent.map_err(|problem| Failure { problem, retry_after: None });
+            }
         };
         let body = body.to_string();
         let mut request =
             self.client.post(&receiver.url).header(http::header::CONTENT_TYPE, "application/json");
-        if let Some(secret) = &receiver.secret {
+        if let (ReceiverKind::Webhook, Some(secret)) = (&receiver.kind, secret) {
             request = request.header("x-muster-signature", signature(secret, body.as_bytes()));
         }
         // Without the address in the error, which may be a secret.
@@ -139,7 +157,7 @@ impl Sender {
             let messages =
                 self.fleet.read().await.alerts.outstanding(&receiver.name, self.tellers.settings.timing, now);
             for message in messages.into_iter().filter(|message| message.severity() >= receiver.severity) {
-                let sent = self.tellers.send(&receiver, &message).await;
+                let sent = self.tellers.send(&receiver, &message, now).await;
                 self.metrics.told(&receiver.name, sent.is_ok());
                 match sent {
                     Ok(()) => {

@@ -231,7 +231,15 @@ impl Table {
         }
         let ripe =
             groups.into_iter().filter(|(_, alerts)| alerts.iter().any(|alert| alert.is_ripe(timing, now)));
-        ripe.map(|((.., is_resolved), alerts)| Message::new(receiver, is_resolved, &alerts)).collect()
+        let is_wrong = |alert: &&Alert| alert.fired_at.is_some() && alert.resolved_at.is_none();
+        ripe.map(|((kind, what, is_resolved), alerts)| {
+            let same = |alert: &&Alert| alert.key.kind == kind && alert.key.what() == what;
+            let others = self.alerts.values().filter(same).filter(is_wrong).count();
+            let mut message = Message::new(receiver, is_resolved, &alerts);
+            message.others = if is_resolved { others } else { others.saturating_sub(alerts.len()) };
+            message
+        })
+        .collect()
     }
 
     /// Notes that the receiver took a message. Gives what is to be kept.

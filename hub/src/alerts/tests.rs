@@ -171,6 +171,14 @@ fn settings_are_checked_and_tell_no_address() {
         ("repeat: soon", "alerts.repeat: \"soon\" is not a duration"),
         ("receivers: [{name: a, slack: 'http://hooks.test/secret'}]", "does not begin with https://"),
         ("receivers: [{name: a}]", "give one of"),
+        ("receivers: [{name: a, mail: {server: mx, from: a@b.test, to: []}}]", "name at least one address"),
+        ("receivers: [{name: a, mail: {server: mx, from: nobody, to: [a@b.test]}}]", "is no address of mail"),
+        (
+            "receivers: [{name: a, mail: {server: mx, tls: none, from: a@b.test, to: [a@b.test]}}]",
+            "on loopback",
+        ),
+        ("receivers: [{name: a, alertmanager: 'http://am:9093'}]", "does not begin with https://"),
+        ("receivers: [{name: a, pagerduty-key-file: /nowhere}]", "/nowhere cannot be read"),
         ("receivers: [{name: a, slack: 'https://x', webhook: 'https://x'}]", "give one of"),
         ("receivers: [{slack: 'https://x'}]", "a name of its own"),
         ("receivers: [{name: a, slack-file: /nowhere}]", "/nowhere cannot be read"),
@@ -343,4 +351,75 @@ fn what_waves_and_repository_say_becomes_alerts() {
     ];
     assert_eq!(keys, expected);
     assert!(conditions.waves_unknown, "nothing was read yet");
+}
+
+/// An alert about this, that fired a while ago.
+fn fired(key: &str, resolved: bool) -> Alert {
+    Alert {
+        cause: "it <crashes>".to_owned(),
+        revision: "1a2b3c4d".to_owned(),
+        fired_at: Some(at(300)),
+        resolved_at: resolved.then(|| at(900)),
+        ..Alert::new(key.parse().unwrap(), at(0))
+    }
+}
+
+#[test]
+fn pagerduty_has_one_incident_until_all_is_well() {
+    let (prod, dev) = (fired("Degraded/prod/web", false), fired("Degraded/dev/web", false));
+    let trigger =
+        Message::new("pager", false, &[&prod, &dev]).pager_duty("key", Some("https://hub.test")).unwrap();
+    assert_eq!((&trigger["routing_key"], &trigger["event_action"]), (&"key".into(), &"trigger".into()));
+    assert_eq!(
+        (&trigger["payload"]["severity"], &trigger["payload"]["component"]),
+        (&"critical".into(), &"web".into())
+    );
+    assert_eq!(trigger["payload"]["summary"], "web is Degraded in 2 clusters: it <crashes>");
+    assert_eq!(trigger["links"][0]["href"], "https://hub.test/#/apps/web");
+    let over = fired("Degraded/prod/web", true);
+    let mut partly = Message::new("pager", true, &[&over]);
+    partly.others = 1;
+    assert_eq!(partly.pager_duty("key", None), None);
+    partly.others = 0;
+    let resolve = partly.pager_duty("key", None).unwrap();
+    assert_eq!((&resolve["event_action"], &resolve["dedup_key"]), (&"resolve".into(), &trigger["dedup_key"]));
+}
+
+#[test]
+fn a_message_knows_how_many_others_are_wrong_still() {
+    let mut table = Table::default();
+    pass(&mut table, &wrong(&["Degraded/prod/web", "Degraded/dev/web", "Degraded/dev/api"]), 0..400);
+    let told = pass(&mut table, &wrong(&["Degraded/dev/web", "Degraded/dev/api"]), 400..600);
+    assert_eq!(told.iter().map(|(_, one)| (one.is_resolved, one.others)).collect::<Vec<_>>(), [(true, 1)]);
+    let told = pass(&mut table, &wrong(&["Degraded/dev/api"]), 600..800);
+    assert_eq!(told.iter().map(|(_, one)| (one.is_resolved, one.others)).collect::<Vec<_>>(), [(true, 0)]);
+}
+
+#[test]
+fn alertmanager_gets_each_alert_with_labels_and_an_end() {
+    let repeat = jiff::SignedDuration::from_hours(4);
+    let web = fired("Degraded/prod/web", false);
+    let alerts = Message::new("am", false, &[&web]).alertmanager(Some("https://hub.test"), at(400), repeat);
+    assert_eq!(
+        alerts[0]["labels"],
+        serde_json::json!({"alertname": "MusterDegraded", "severity": "critical", "cluster": "prod", "app": "web"})
+    );
+    assert_eq!(alerts[0]["endsAt"], (at(400) + repeat + jiff::SignedDuration::from_mins(10)).to_string());
+    assert_eq!(alerts[0]["generatorURL"], "https://hub.test/#/apps/web");
+    let over = fired("PromotionHalted/canary/web", true);
+    let alerts = Message::new("am", true, &[&over]).alertmanager(None, at(1_000), repeat);
+    assert_eq!(
+        (&alerts[0]["endsAt"], &alerts[0]["labels"]["wave"]),
+        (&at(900).to_string().into(), &"canary".into())
+    );
+}
+
+#[test]
+fn teams_gets_a_card() {
+    let web = fired("Degraded/prod/web", false);
+    let card = Message::new("teams", false, &[&web]).teams(Some("https://hub.test"));
+    let content = &card["attachments"][0]["content"];
+    assert_eq!(content["body"][0]["text"], "web is Degraded in prod");
+    assert_eq!(content["actions"][0]["url"], "https://hub.test/#/apps/web");
+    assert!(content["body"].to_string().contains("commit 1a2b3c4d"), "{content}");
 }

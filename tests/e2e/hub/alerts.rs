@@ -302,3 +302,122 @@ async fn a_silence_outlives_the_hub() {
         listed.stdout
     );
 }
+
+/// A mail server that takes one letter after the other, and gives what it took.
+async fn mail_server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let letters = Arc::clone(&taken);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let letters = Arc::clone(&letters);
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut lines = BufReader::new(read).lines();
+                write.write_all(b"220 mail.test\r\n").await.unwrap();
+                let (mut letter, mut in_data) = (String::new(), false);
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer = match (in_data, line.as_str()) {
+                        (true, ".") => {
+                            in_data = false;
+                            letters.lock().unwrap().push(std::mem::take(&mut letter));
+                            "250 taken"
+                        }
+                        (true, line) => {
+                            letter.push_str(line);
+                            letter.push('\n');
+                            continue;
+                        }
+                        (false, "DATA") => {
+                            in_data = true;
+                            "354 go on"
+                        }
+                        (false, line) => {
+                            letter.push_str(line);
+                            letter.push('\n');
+                            if line.starts_with("QUIT") { "221 bye" } else { "250 ok" }
+                        }
+                    };
+                    if write.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+#[tokio::test]
+async fn mail_pagerduty_alertmanager_and_teams_are_told_in_their_own_words() {
+    let (receiver, address) = Receiver::start().await;
+    let (mail, letters) = mail_server().await;
+    let hub = Hub::start_prepared(&["--heartbeat", "1s"], |directory| {
+        let key = directory.join("pagerduty-key");
+        std::fs::write(&key, "the-key\n").unwrap();
+        let alerts = format!(
+            "alerts:\n  after: 1s\n  link: https://hub.example.org\n  receivers:\n  \
+             - {{name: mail, mail: {{server: 127.0.0.1, port: {}, tls: none, from: muster@hub.test, to: [ops@hub.test, dev@hub.test]}}}}\n  \
+             - {{name: pager, pagerduty: \"http://{address}/pager\", pagerduty-key-file: {}, severity: critical}}\n  \
+             - {{name: am, alertmanager: \"http://{address}/am\"}}\n  - {{name: teams, teams: \"http://{address}/teams\"}}\n",
+            mail.port(),
+            key.display()
+        );
+        let path = directory.join("config.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + &alerts).unwrap();
+    })
+    .await;
+    let identity = hub.enrolled("prod").await;
+    let mut agent = hub.agent("prod", &identity, &[]).await.unwrap();
+    agent.report_kept(1, broken("web")).await;
+    // Not critical, so that the pager is not told.
+    let late = v1::AppStatus { sync: v1::SyncStatus::OutOfSync.into(), ..status("api", "abc") };
+    agent.report_kept(2, late).await;
+    let mut beats = tokio::time::interval(Duration::from_millis(300));
+    let counts = || {
+        let letters = letters.lock().unwrap().len();
+        (
+            letters,
+            receiver.taken("/pager").len(),
+            receiver.taken("/am/api/v2/alerts").len(),
+            receiver.taken("/teams").len(),
+        )
+    };
+    while counts() != (2, 1, 2, 2) {
+        beats.tick().await;
+        agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+        let (letters, pager, am, teams) = counts();
+        assert!(letters <= 2 && pager <= 1 && am <= 2 && teams <= 2, "nobody is told twice");
+    }
+    let letters = letters.lock().unwrap().clone();
+    let letter = letters.iter().find(|letter| letter.contains("web is Degraded in prod")).unwrap();
+    for words in [
+        "RCPT TO:<ops@hub.test>",
+        "RCPT TO:<dev@hub.test>",
+        "Subject: [critical] web is Degraded in prod",
+        "Message-ID: <",
+        "multipart/alternative",
+        "CrashLoopBackOff",
+        "muster app web",
+        "https://hub.example.org/#/apps/web",
+    ] {
+        assert!(letter.contains(words), "{words} in\n{letter}");
+    }
+    let event = receiver.taken("/pager").remove(0).body;
+    assert_eq!((&event["routing_key"], &event["event_action"]), (&"the-key".into(), &"trigger".into()));
+    assert_eq!(event["dedup_key"], "muster/Degraded/web");
+    let alerts = receiver.taken("/am/api/v2/alerts");
+    assert!(alerts.iter().any(|one| one.body[0]["labels"]["alertname"] == "MusterDegraded"), "{alerts:?}");
+    assert!(receiver.taken("/teams")[0].body["attachments"][0]["content"]["body"].is_array());
+
+    agent.report(3, status("web", "abc")).await;
+    while receiver.taken("/pager").len() < 2 {
+        beats.tick().await;
+        agent.say(Said::Heartbeat(v1::Heartbeat::default())).await;
+    }
+    let over = receiver.taken("/pager").remove(1).body;
+    assert_eq!((&over["event_action"], &over["dedup_key"]), (&"resolve".into(), &event["dedup_key"]));
+}
