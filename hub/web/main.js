@@ -3,13 +3,14 @@
 import { logIn, logOut, whoAmI } from "./api.js";
 import { byId, h, setText } from "./dom.js";
 import { Fleet } from "./fleet.js";
+import { alerts } from "./pages/alerts.js";
 import { app } from "./pages/app.js";
 import { cluster } from "./pages/cluster.js";
 import { overview } from "./pages/overview.js";
 import { records } from "./pages/records.js";
 import { waves } from "./pages/waves.js";
 
-const PAGES = [["#/", "Fleet"], ["#/waves", "Waves"], ["#/history", "History"]];
+const PAGES = [["#/", "Fleet"], ["#/waves", "Waves"], ["#/alerts", "Alerts"], ["#/history", "History"]];
 
 let who;
 let page;
@@ -41,6 +42,7 @@ function route() {
   if (first === "clusters" && name) return cluster(context);
   if (first === "apps" && name) return app(context);
   if (first === "waves") return waves(context);
+  if (first === "alerts") return alerts(context);
   if (first === "history") return records(context);
   return overview(context);
 }

@@ -34,6 +34,20 @@ const STAGE = {
   STAGE_STATE_HALTED: word("Halted", "bad", "✗"),
 };
 
+const SEVERITY = {
+  critical: word("critical", "bad", "✗"),
+  warning: word("warning", "busy", "!"),
+  info: word("info", "off", "·"),
+};
+const ALERT = {
+  ALERT_STATE_PENDING: word("Pending", "busy", "…"),
+  ALERT_STATE_FIRING: word("Firing", "bad", "✗"),
+  ALERT_STATE_RESOLVED: word("Resolved", "good", "✓"),
+};
+const SILENCED = word("Silenced", "off", "‖");
+
+export const severity = (name) => SEVERITY[name] ?? UNKNOWN;
+export const alert = ({ state, silence }) => (silence ? SILENCED : ALERT[state] ?? UNKNOWN);
 export const sync = (status) => SYNC[status] ?? UNKNOWN;
 export const health = (status) => HEALTH[status] ?? UNKNOWN;
 export const connection = (status) => CONNECTION[status] ?? UNKNOWN;
@@ -72,5 +86,7 @@ export function ago(time, now = Date.now()) {
   if (seconds < 86400) return `${Math.floor(seconds / 3600)}h ago`;
   return `${Math.floor(seconds / 86400)}d ago`;
 }
+
+export const time = (text) => (text ? new Date(text).toLocaleString() : "");
 
 export const object = (ref) => `${ref.kind} ${ref.namespace ? `${ref.namespace}/` : ""}${ref.name}`;

@@ -24,7 +24,7 @@ macro_rules! assets {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static ASSETS: [Asset; 14] = assets![
+static ASSETS: [Asset; 15] = assets![
     "index.html" => "text/html; charset=utf-8",
     "style.css" => "text/css; charset=utf-8",
     "icon.svg" => "image/svg+xml",
@@ -34,6 +34,7 @@ static ASSETS: [Asset; 14] = assets![
     "fleet.js" => SCRIPT,
     "words.js" => SCRIPT,
     "heatmap.js" => SCRIPT,
+    "pages/alerts.js" => SCRIPT,
     "pages/overview.js" => SCRIPT,
     "pages/waves.js" => SCRIPT,
     "pages/cluster.js" => SCRIPT,

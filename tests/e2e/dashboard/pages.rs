@@ -88,6 +88,7 @@ async fn a_person_logs_in_sees_the_fleet_change_and_approves_what_waits() {
     for (hash, text) in [
         ("#/clusters/dev", "Cluster dev"),
         ("#/apps/gitops-demo?cluster=dev", "Deployment gitops-demo/gitops-demo"),
+        ("#/alerts", "ApprovalWaiting"),
         ("#/history", "synced"),
     ] {
         browser.run("location.hash = arguments[0]", &[hash]).await;
@@ -125,6 +126,17 @@ async fn a_person_logs_in_sees_the_fleet_change_and_approves_what_waits() {
     fleet.repository.commit(&[(DEPLOYMENT, text.replace("nginx:1.24", "nginx:fail"))], "Break it").unwrap();
     browser.shows(&["What is not well", "gitops-demo in dev", "CrashLoopBackOff"]).await;
     clear_of_obstacles(&browser, "the overview of a broken fleet").await;
+    browser.click("Alerts").await;
+    browser.shows(&["PromotionHalted", "gitops-demo in dev", "Firing", "Nobody is told"]).await;
+    clear_of_obstacles(&browser, "the alerts").await;
+    browser.click("Silence PromotionHalted of gitops-demo in dev").await;
+    browser.fill("reason", "it is known").await;
+    browser.run("document.querySelector('#dialog button.main').click()", &[]).await;
+    browser
+        .shows(&["Silenced", "user/pat", "it is known", "kind: PromotionHalted, app: gitops-demo, wave: dev"])
+        .await;
+    clear_of_obstacles(&browser, "the alerts with a silence").await;
+    browser.click("Fleet").await;
     browser.fill("filter", "nothing like it").await;
     browser.shows(&["No cluster matches."]).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
