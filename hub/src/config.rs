@@ -19,7 +19,7 @@ use serde::Deserialize;
 use self::store::StoreFile;
 pub use self::store::{Etcd, StoreSettings};
 use crate::{
-    access::config::{Access, BindingText, IssuerText, UserText},
+    access::config::{Access, BindingText, IssuerText, RevokedText, UserText},
     address::Address,
     alerts::{AlertSettings, AlertsFile},
     authority::CLUSTER_LIFETIME_RANGE,
@@ -92,6 +92,7 @@ struct File {
     access: Vec<BindingText>,
     users: Vec<UserText>,
     oidc: Vec<IssuerText>,
+    revoked: Vec<RevokedText>,
 }
 
 /// How the log is written.
@@ -200,7 +201,7 @@ impl Settings {
         let dashboard = flags.dashboard.or(file.dashboard).check(&mut problems);
         let alerts = file.alerts.check(path, &mut problems);
         let gates = GateSettings::check(file.gates, path, &mut problems);
-        let access = Access::read(file.access, file.users, file.oidc, path, &mut problems);
+        let access = Access::read(file.access, file.users, file.oidc, file.revoked, path, &mut problems);
         let mut addresses = Vec::new();
         for host in &hosts {
             match host.parse::<Address>() {
@@ -251,7 +252,7 @@ pub fn read_access(directory: &Path) -> Result<Access, ConfigError> {
     let (text, path) = file_in(directory)?;
     let file = parse(&text, &path)?;
     let mut problems = Vec::new();
-    let access = Access::read(file.access, file.users, file.oidc, &path, &mut problems);
+    let access = Access::read(file.access, file.users, file.oidc, file.revoked, &path, &mut problems);
     if problems.is_empty() { Ok(access) } else { Err(ConfigError(problems)) }
 }
 

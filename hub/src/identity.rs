@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use muster_spec::ClusterName;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::authority::{Serial, hex};
+use crate::authority::{BACKDATED, Serial, hex};
 
 const CLUSTER: &str = "spiffe://muster/cluster/";
 const OPERATOR: &str = "spiffe://muster/operator/";
@@ -95,6 +95,8 @@ impl FromStr for Identity {
 pub struct Credential {
     /// Whom it speaks for.
     pub identity: Identity,
+    /// When it was made.
+    pub issued_at: Timestamp,
     /// When it ends to do so. TLS looks at this only once, when a connection begins.
     pub expires_at: Timestamp,
     /// Serial number, hexadecimal.
@@ -125,9 +127,14 @@ impl Credential {
         };
         let expires_at = Timestamp::from_second(certificate.validity().not_after.timestamp())
             .map_err(|error| unreadable(&error))?;
+        // Certificates of this hub begin a little before they are made.
+        let issued_at = Timestamp::from_second(certificate.validity().not_before.timestamp())
+            .and_then(|begin| begin.checked_add(BACKDATED))
+            .map_err(|error| unreadable(&error))?;
         let serial = certificate.raw_serial();
         Ok(Self {
             identity: uri.parse()?,
+            issued_at,
             expires_at,
             serial: hex(serial),
             generation: Serial::generation_of(serial),

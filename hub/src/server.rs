@@ -59,6 +59,8 @@ use crate::{
 const MIRROR: &str = "repository";
 /// How often time is looked at: silence, certificates, old tokens.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a configuration must have been the same to be taken over.
+const SETTLED: Duration = Duration::from_millis(200);
 /// How long agents and callers have to hang up when the hub stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long the last write may take when the hub stops.
@@ -388,12 +390,21 @@ async fn keep_time(hub: Arc<Hub>, mut trust: Trust, settings: Arc<AlertSettings>
 async fn follow_access(directory: PathBuf, access: watch::Sender<Arc<Access>>) {
     let mut watched = Watched::new(&directory, &[CONFIG_FILE]);
     let mut ticks = interval(TICK);
+    let mut is_written = false;
     loop {
         ticks.tick().await;
-        if !watched.changed() {
+        if !watched.changed() && !is_written {
             continue;
         }
-        match config::read_access(&directory) {
+        // A file that is just being written is empty for a moment, which must not mean that nobody may do anything.
+        let before = config::read_access(&directory);
+        tokio::time::sleep(SETTLED).await;
+        let read = config::read_access(&directory);
+        is_written = before != read;
+        if is_written {
+            continue;
+        }
+        match read {
             Ok(read) => {
                 let changed = access.send_if_modified(|access| {
                     let changed = **access != read;

@@ -52,6 +52,14 @@ pub(crate) struct UserText {
     expires: Option<String>,
 }
 
+/// One of `revoked`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RevokedText {
+    operator: String,
+    before: String,
+}
+
 /// One of `oidc`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -83,14 +91,17 @@ pub struct Access {
     pub users: TokenUsers,
     /// Issuers of ID tokens.
     pub issuers: Vec<Issuer>,
+    /// Operators whose certificates from before a time are not taken.
+    pub revoked: BTreeMap<String, Timestamp>,
 }
 
 impl Access {
-    /// Reads the three lists; what is wrong with them goes to `problems`, each with its place in `path`.
+    /// Reads the four lists; what is wrong with them goes to `problems`, each with its place in `path`.
     pub(crate) fn read(
         access: Vec<BindingText>,
         users: Vec<UserText>,
         oidc: Vec<IssuerText>,
+        revoked: Vec<RevokedText>,
         path: &str,
         problems: &mut Vec<String>,
     ) -> Self {
@@ -128,6 +139,16 @@ impl Access {
                 }
                 Ok(issuer) => read.issuers.push(issuer),
                 Err(problem) => told("oidc", index, problem),
+            }
+        }
+        for (index, text) in revoked.into_iter().enumerate() {
+            match revocation(&text) {
+                // Of several the last time counts.
+                Ok((name, before)) => {
+                    let known = read.revoked.entry(name).or_insert(before);
+                    *known = before.max(*known);
+                }
+                Err(problem) => told("revoked", index, problem),
             }
         }
         for (index, binding) in places.into_iter().zip(&read.policy.bindings) {
@@ -184,6 +205,16 @@ fn user(text: UserText) -> Result<(TokenHash, TokenUser), String> {
     Ok((hash, TokenUser { name: name.to_string(), expires_at }))
 }
 
+fn revocation(text: &RevokedText) -> Result<(String, Timestamp), String> {
+    let name: OperatorName =
+        text.operator.parse().map_err(|error: crate::identity::IdentityError| error.to_string())?;
+    let before = text
+        .before
+        .parse()
+        .map_err(|_| format!("before: {:?} is not a time such as 2027-01-31T00:00:00Z", text.before))?;
+    Ok((name.to_string(), before))
+}
+
 fn unhex(text: &str) -> Option<TokenHash> {
     let digits: Vec<u8> = text
         .chars()
@@ -238,12 +269,15 @@ mod tests {
         users: Vec<UserText>,
         #[serde(default)]
         oidc: Vec<IssuerText>,
+        #[serde(default)]
+        revoked: Vec<RevokedText>,
     }
 
     fn read(yaml: &str) -> (Access, Vec<String>) {
         let lists: Lists = serde_yaml::from_str(yaml).unwrap();
         let mut problems = Vec::new();
-        let access = Access::read(lists.access, lists.users, lists.oidc, "config.yaml", &mut problems);
+        let access =
+            Access::read(lists.access, lists.users, lists.oidc, lists.revoked, "config.yaml", &mut problems);
         (access, problems)
     }
 

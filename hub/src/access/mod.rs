@@ -240,12 +240,22 @@ impl Gate {
             }
             Some(Caller::Known(credential)) => match &credential.identity {
                 Identity::Cluster(name) => Ok(Principal::Cluster(name.clone(), credential.clone())),
-                Identity::Operator(name) => Ok(self.granted(User {
-                    name: name.to_string(),
-                    groups: Vec::new(),
-                    proof: user::Proof::Certificate,
-                    expires_at: Some(credential.expires_at),
-                })),
+                Identity::Operator(name) => {
+                    let user = User {
+                        name: name.to_string(),
+                        groups: Vec::new(),
+                        proof: user::Proof::Certificate { issued_at: credential.issued_at },
+                        expires_at: Some(credential.expires_at),
+                    };
+                    if !self.access.borrow().knows(&user) {
+                        let message = format!(
+                            "this certificate of operator {name} was revoked; make a new one with `muster-hub operator`"
+                        );
+                        let (reason, actor) = ("certificate-revoked", user.actor());
+                        return Err(Refused::new(reason, &actor, Code::Unauthenticated, message));
+                    }
+                    Ok(self.granted(user))
+                }
             },
         }
     }
@@ -361,7 +371,10 @@ impl Access {
     fn knows(&self, user: &User) -> bool {
         match user.proof {
             user::Proof::Token => self.users.values().any(|known| known.name == user.name),
-            user::Proof::Certificate | user::Proof::Oidc => true,
+            user::Proof::Certificate { issued_at } => {
+                self.revoked.get(&user.name).is_none_or(|before| issued_at >= *before)
+            }
+            user::Proof::Oidc => true,
         }
     }
 }

@@ -183,7 +183,12 @@ mod tests {
 
     fn user(name: &str, groups: &[&str]) -> User {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        User { name: name.into(), groups, proof: Proof::Certificate, expires_at: None }
+        User {
+            name: name.into(),
+            groups,
+            proof: Proof::Certificate { issued_at: jiff::Timestamp::UNIX_EPOCH },
+            expires_at: None,
+        }
     }
 
     fn scope(clusters: &[&str], env: Option<&str>, apps: &[&str]) -> Scope {

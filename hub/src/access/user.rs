@@ -9,7 +9,10 @@ use ring::digest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A certificate of the hub's CA.
-    Certificate,
+    Certificate {
+        /// When it was made.
+        issued_at: Timestamp,
+    },
     /// A token whose hash is in the hub's configuration.
     Token,
     /// An ID token of an OpenID Connect issuer.
@@ -34,7 +37,7 @@ impl User {
     #[must_use]
     pub fn actor(&self) -> String {
         match self.proof {
-            Proof::Certificate => format!("operator/{}", self.name),
+            Proof::Certificate { .. } => format!("operator/{}", self.name),
             Proof::Token | Proof::Oidc => format!("user/{}", self.name),
         }
     }

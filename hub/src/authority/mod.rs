@@ -48,7 +48,7 @@ pub const SERVER_LIFETIME: Duration = Duration::from_secs(24 * 90 * 3600);
 /// Life of an operator's certificate.
 pub const OPERATOR_LIFETIME: Duration = Duration::from_secs(24 * 365 * 3600);
 /// Certificates are valid from a little earlier, for clocks that go behind.
-const BACKDATED: Duration = Duration::from_secs(5 * 60);
+pub(crate) const BACKDATED: Duration = Duration::from_secs(5 * 60);
 
 /// Why no certificate could be made or read.
 #[derive(Debug, thiserror::Error)]

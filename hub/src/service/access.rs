@@ -26,7 +26,7 @@ impl AccessService for Serve {
             }
             Principal::User(user, grant) => {
                 answer.set_proof(match user.proof {
-                    Proof::Certificate => v1::Proof::Certificate,
+                    Proof::Certificate { .. } => v1::Proof::Certificate,
                     Proof::Token => v1::Proof::Token,
                     Proof::Oidc => v1::Proof::Oidc,
                 });

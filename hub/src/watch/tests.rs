@@ -89,8 +89,12 @@ impl Fixture {
 
 /// Somebody who may see everything.
 fn viewer() -> Arc<Grant> {
-    let user =
-        User { name: "ada".to_owned(), groups: Vec::new(), proof: Proof::Certificate, expires_at: None };
+    let user = User {
+        name: "ada".to_owned(),
+        groups: Vec::new(),
+        proof: Proof::Certificate { issued_at: jiff::Timestamp::UNIX_EPOCH },
+        expires_at: None,
+    };
     let subject = Subject::User(user.name.clone());
     let all = Binding { subject, role: Role::Viewer, scope: Scope::default() };
     Arc::new(Policy { bindings: vec![all] }.grant(&user))

@@ -310,3 +310,38 @@ async fn a_caller_that_asks_too_often_is_slowed_down_and_others_are_not() {
     agent.report_kept(1, status("web", "r1")).await;
     hub.audited("rate-limited").await;
 }
+
+#[tokio::test]
+async fn an_operators_stolen_certificate_is_taken_no_more_and_a_new_one_is() {
+    let hub = Hub::start().await;
+    let mut watch =
+        hub.fleet().await.watch_fleet(v1::WatchFleetRequest::default()).await.unwrap().into_inner();
+    // To the second, as certificates are.
+    let stolen_at = jiff::Timestamp::now() + Duration::from_secs(2);
+    let before = jiff::Timestamp::from_second(stolen_at.as_second()).unwrap();
+    let rules = "access:\n- {user: admin, role: admin}\n";
+    reconfigure(&hub, &format!("{rules}revoked:\n- {{operator: admin, before: \"{before}\"}}\n")).await;
+    let end = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it has to say why"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(end.code(), Code::Unavailable, "open watches end: {end}");
+    let refused = hub.fleet().await.list_clusters(v1::ListClustersRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("was revoked"), "{refused}");
+    wait::until("the time to pass", DEADLINE, async || jiff::Timestamp::now() >= before).await;
+    let made = Launch::binary("muster-hub").unwrap().args(["operator", "--name", "admin", "--dir"]);
+    let made = made.arg(&hub.directory).run(DEADLINE).await.unwrap();
+    assert_eq!(made.code(), Some(0), "{}", made.stderr);
+    let config = hub.directory.join("new.yaml");
+    std::fs::write(&config, made.stdout).unwrap();
+    let muster =
+        |arguments: &[&str]| Launch::binary("muster").unwrap().env("MUSTER_CONFIG", &config).args(arguments);
+    let known = muster(&["whoami"]).run(DEADLINE).await.unwrap();
+    assert!(known.code() == Some(0) && known.stdout.contains("admin"), "{}{}", known.stdout, known.stderr);
+    let audited = muster(&["audit", "--refused", "-o", "json"]).run(DEADLINE).await.unwrap();
+    assert!(audited.stdout.contains("certificate-revoked"), "{}", audited.stdout);
+}
