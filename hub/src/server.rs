@@ -390,18 +390,19 @@ async fn keep_time(hub: Arc<Hub>, mut trust: Trust, settings: Arc<AlertSettings>
 async fn follow_access(directory: PathBuf, access: watch::Sender<Arc<Access>>) {
     let mut watched = Watched::new(&directory, &[CONFIG_FILE]);
     let mut ticks = interval(TICK);
-    let mut is_written = false;
+    // It may have changed since the settings were read.
+    let mut is_due = true;
     loop {
         ticks.tick().await;
-        if !watched.changed() && !is_written {
+        if !watched.changed() && !is_due {
             continue;
         }
         // A file that is just being written is empty for a moment, which must not mean that nobody may do anything.
         let before = config::read_access(&directory);
         tokio::time::sleep(SETTLED).await;
         let read = config::read_access(&directory);
-        is_written = before != read;
-        if is_written {
+        is_due = before != read;
+        if is_due {
             continue;
         }
         match read {
