@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     access::user::new_token,
@@ -22,7 +22,7 @@ use crate::{
     identity::OperatorName,
     init::{self, NewHub},
     record::Loaded,
-    server, tls,
+    server, tls, traces,
 };
 
 /// The Muster hub: sees the whole fleet, holds no cluster credential.
@@ -268,12 +268,17 @@ fn rotate_ca(directory: &Path, at_once: bool) -> Result<(), Failure> {
 fn serve(flags: RunFlags) -> Result<(), Failure> {
     let settings = Settings::read(flags)?;
     let filter = EnvFilter::try_new(&settings.log)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => subscriber.with_ansi(false).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let within = runtime.enter();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match settings.log_format {
+        LogFormat::Text => log.with_ansi(false).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    let traces = settings.traces.as_deref().map(traces::start).transpose()?;
+    let (traces, spans) = traces.unzip();
+    tracing_subscriber::registry().with(log.with_filter(filter)).with(spans).init();
+    drop(within);
     let served = runtime.block_on(async {
         let stop = CancellationToken::new();
         let (mut terminate, mut interrupt) =
@@ -292,6 +297,7 @@ fn serve(flags: RunFlags) -> Result<(), Failure> {
             never = on_signal => never,
         }
     });
+    drop(traces); // what is left is sent, as long as something runs that can
     // Whatever still runs is a connection that would not end in time.
     runtime.shutdown_background();
     served

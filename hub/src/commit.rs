@@ -312,6 +312,7 @@ impl Writer {
     }
 
     fn write(&mut self, transactions: &[Transaction]) -> Result<Vec<usize>, StoreError> {
+        let _span = tracing::debug_span!("store.write", transactions = transactions.len()).entered();
         let (began, changes) = (Instant::now(), transactions.iter().map(|one| one.changes.len()).sum());
         let written = self.store.append(transactions);
         self.metrics.wrote(changes, written.is_ok(), began.elapsed());

@@ -25,6 +25,7 @@ use crate::{
     authority::CLUSTER_LIFETIME_RANGE,
     gates::{GateSettings, GateText},
     repository::{RepositoryFlags, RepositorySettings},
+    traces,
     web::{DashboardFlags, DashboardSettings},
 };
 
@@ -65,6 +66,9 @@ pub struct RunFlags {
     /// Address and port for Prometheus and probes, without TLS or credentials [default: none].
     #[arg(long, env = "MUSTER_HUB_METRICS", value_name = "IP:PORT")]
     pub metrics: Option<String>,
+    /// OpenTelemetry collector to send traces to, by OTLP over gRPC [default: none].
+    #[arg(long, env = "MUSTER_HUB_TRACES", value_name = "http://HOST:PORT")]
+    pub traces: Option<String>,
     /// The fleet repository.
     #[command(flatten)]
     pub repository: RepositoryFlags,
@@ -84,6 +88,7 @@ struct File {
     log_format: Option<String>,
     log: Option<String>,
     metrics: Option<String>,
+    traces: Option<String>,
     store: StoreFile,
     repository: RepositoryFlags,
     dashboard: DashboardFlags,
@@ -124,6 +129,8 @@ pub struct Settings {
     pub log: String,
     /// Where Prometheus and probes are answered; port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
+    /// Collector of traces.
+    pub traces: Option<String>,
     /// Where the hub keeps what it knows.
     pub store: StoreSettings,
     /// The fleet repository; without it nothing is promoted.
@@ -177,6 +184,7 @@ impl Settings {
         let log_format = origin(flags.log_format, file.log_format, "log-format");
         let log = origin(flags.log, file.log, "log");
         let metrics = origin(flags.metrics, file.metrics, "metrics");
+        let traces = origin(flags.traces, file.traces, "traces");
         let (hosts, place) = if flags.addresses.is_empty() {
             (file.addresses, format!("{path}: addresses"))
         } else {
@@ -188,6 +196,7 @@ impl Settings {
         };
         let listen = read(listen, LISTEN_DEFAULT, &mut problems, address);
         let metrics = metrics.and_then(|metrics| read(Some(metrics), "", &mut problems, address));
+        let traces = traces.and_then(|traces| read(Some(traces), "", &mut problems, traces::check));
         let certificate_lifetime = read(lifetime, "", &mut problems, |text| {
             duration(text, CERTIFICATE_LIFETIME_DEFAULT, &CLUSTER_LIFETIME_RANGE)
         });
@@ -231,6 +240,7 @@ impl Settings {
                     log_format,
                     log,
                     metrics,
+                    traces,
                     store,
                     repository,
                     dashboard,

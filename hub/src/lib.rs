@@ -41,6 +41,7 @@ pub mod store;
 mod streams;
 pub mod tls;
 pub mod tokens;
+mod traces;
 mod trust;
 mod watch;
 pub mod waves;

@@ -13,9 +13,10 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 use tonic::body::Body;
 use tower::{Layer, Service};
+use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{Gate, Refused};
-use crate::{audit::Entry, listener::Peer};
+use crate::{audit::Entry, listener::Peer, traces};
 
 /// Longest request that is read although it is refused, in bytes; and for how long.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -59,11 +60,15 @@ where
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let gate = Arc::clone(&self.gate);
-        Box::pin(async move {
+        let method = request.uri().path().trim_start_matches('/').to_owned();
+        let span = tracing::debug_span!("call", otel.name = method, otel.kind = "server", actor = Empty);
+        traces::follow(&span, request.headers());
+        let call = async move {
             let peer = request.extensions().get::<Peer>().cloned();
             let path = request.uri().path().to_owned();
             match gate.admit(&path, peer.as_ref(), request.headers()).await {
                 Ok(admitted) => {
+                    Span::current().record("actor", admitted.principal.actor());
                     // Whoever looks for a token in a log or an error must not find one.
                     request.headers_mut().remove(http::header::AUTHORIZATION);
                     request.extensions_mut().insert(admitted);
@@ -83,7 +88,8 @@ where
                     Ok(status.into_http())
                 }
             }
-        })
+        };
+        Box::pin(call.instrument(span))
     }
 }
 

@@ -22,6 +22,7 @@ use std::{
 
 use jiff::Timestamp;
 use muster_spec::WaveGate;
+use tracing::Instrument as _;
 
 use crate::{
     clock::Clock,
@@ -79,7 +80,9 @@ impl Asker {
         for (check, gate) in wanted {
             let is_due = known.answers.get(&check).is_none_or(|said| is_due(&gate, said.at, now));
             if is_due && known.under_way.insert(check.clone()) {
-                tokio::spawn(self.clone().ask(check, gate));
+                let GateCheck { wave, gate: name, track, .. } = &check;
+                let span = tracing::debug_span!("gate", %wave, gate = %name, %track);
+                tokio::spawn(self.clone().ask(check, gate).instrument(span));
             }
         }
     }

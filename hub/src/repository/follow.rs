@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::config::RepositorySettings;
 use super::reports::Reports;
@@ -105,7 +106,8 @@ impl Follower {
             let act = *self.leads.borrow() && now >= act_at;
             let (question, answer) = waiting.take().map_or((None, None), |(q, a)| (Some(q), Some(a)));
             let asked = question.is_some();
-            if let Some(outcome) = self.round(fetch, act, question).await {
+            let span = tracing::debug_span!("repository.round", fetch, act);
+            if let Some(outcome) = self.round(fetch, act, question).instrument(span).await {
                 if fetch || asked {
                     fetch_at = Instant::now() + self.settings.interval;
                 }

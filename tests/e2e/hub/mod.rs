@@ -18,6 +18,7 @@ mod revocation;
 mod rotation;
 mod stopping;
 mod storage;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
