@@ -8,6 +8,7 @@ use muster_spec::{Catalog, Revision};
 
 use super::round::{State, sentence};
 use super::scene::Scene;
+use crate::waves::Author;
 
 /// Fewest digits of an abbreviated revision.
 const DIGITS_MIN: usize = 7;
@@ -47,6 +48,7 @@ impl State {
                     continue;
                 }
             }
+            scene.authors.extend(author(mirror, revision)?.map(|author| (name.clone(), author)));
             let catalog = match old.catalogs.get(&name) {
                 Some(known) => Arc::clone(known),
                 None => Arc::new(read_catalog(mirror, revision)?),
@@ -122,11 +124,13 @@ impl State {
         mirror.fetch_revision(&id, &[&branch])?;
         let history = mirror.history(&branch, &[id])?;
         let catalog = Arc::new(read_catalog(mirror, &id)?);
+        let made_by = author(mirror, &id)?.map(|author| (revision.clone(), author));
         let mut scene = Scene {
             head: self.scene.head.clone(),
             catalogs: self.scene.catalogs.clone(),
             pins: self.scene.pins.clone(),
             positions: history.iter().enumerate().map(|(at, commit)| (spec(*commit), at)).collect(),
+            authors: self.scene.authors.clone().into_iter().chain(made_by).collect(),
             contents: BTreeMap::new(),
             remarks: self.scene.remarks.clone(),
             blocked: self.scene.blocked.clone(),
@@ -161,6 +165,13 @@ fn read_pins(mirror: &Mirror, at: &muster_git::Revision, scene: &mut Scene) -> R
     }
     scene.pins = catalog.pins.into_iter().map(|(key, pin)| (key, pin.value.spec)).collect();
     Ok(())
+}
+
+/// Who made a commit, if it says so.
+fn author(mirror: &Mirror, revision: &muster_git::Revision) -> Result<Option<Author>, GitError> {
+    let commit = mirror.commit(revision)?;
+    let is_known = !commit.author_name.is_empty() || !commit.author_email.is_empty();
+    Ok(is_known.then_some(Author { name: commit.author_name, email: commit.author_email }))
 }
 
 fn read_catalog(mirror: &Mirror, at: &muster_git::Revision) -> Result<Catalog, GitError> {

@@ -14,7 +14,7 @@ use muster_spec::{
 
 use super::reports::{Reports, Sightings};
 use crate::access::policy::{ClusterView, Grant, Role};
-use crate::waves::{Content, Facts, GateAnswers, Member, Move, Place, Track};
+use crate::waves::{Author, Content, Facts, GateAnswers, Member, Move, Place, Track};
 
 /// Pins by wave and track.
 pub(super) type Pins = BTreeMap<(WaveName, TrackName), WavePinSpec>;
@@ -29,6 +29,8 @@ pub(super) struct Scene {
     pub(super) pins: Pins,
     /// Commits of the branch, older ones with lower numbers.
     pub(super) positions: BTreeMap<Revision, usize>,
+    /// Who made the commits whose documents are here.
+    pub(super) authors: BTreeMap<Revision, Author>,
     /// What tracks are in waves, by the wave's number.
     pub(super) contents: BTreeMap<(TrackName, usize, Revision), Content>,
     /// What people should know.
@@ -231,6 +233,10 @@ pub(super) struct TrackFacts<'a> {
 impl Facts for TrackFacts<'_> {
     fn position(&self, revision: &Revision) -> Option<usize> {
         self.scene.positions.get(revision).copied()
+    }
+
+    fn author(&self, revision: &Revision) -> Option<Author> {
+        self.scene.authors.get(revision).cloned()
     }
 
     fn content(&self, wave: usize, revision: &Revision) -> Option<Content> {

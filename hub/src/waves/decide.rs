@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use muster_spec::{
-    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WaveGate, WavePinSpec,
+    Approval, ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WaveGate,
+    WavePinSpec,
 };
 
 use super::facts::{Facts, Place, Track};
@@ -283,12 +284,19 @@ impl At<'_> {
             return None;
         }
         let mut evidence = offer.evidence.clone();
-        if let Some(required) = wave.approval.as_ref().map(|approval| approval.required) {
+        if let Some(Approval { required, not_by_author }) = wave.approval {
+            let author = if not_by_author { self.facts.author(to) } else { None };
+            if not_by_author && author.is_none() {
+                let detail = format!("Who made {} is not known, so no approval counts.", short(to));
+                say(State::AwaitingApproval, detail);
+                return None;
+            }
             let verdicts = self.track.verdicts(self.facts, self.number, to);
             let approved: Vec<&str> = verdicts
                 .iter()
                 .filter(|verdict| verdict.verdict == Judgement::Approved)
                 .map(|verdict| verdict.author.as_str())
+                .filter(|who| !author.as_ref().is_some_and(|author| author.is(who)))
                 .collect();
             if approved.len() < usize::try_from(required).unwrap_or(usize::MAX) {
                 let detail = format!("{} of {required} approvals for {}.", approved.len(), short(to));

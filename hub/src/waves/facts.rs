@@ -19,8 +19,32 @@ pub trait Facts {
     /// then it differs from everything.
     fn content(&self, wave: usize, revision: &Revision) -> Option<Content>;
 
+    /// Who made a commit; `None` when that is not known.
+    fn author(&self, revision: &Revision) -> Option<Author>;
+
     /// The apps of the track that a cluster has at a revision.
     fn apps(&self, cluster: &ClusterName, revision: &Revision) -> Vec<AppName>;
+}
+
+/// Who made a commit, as Git says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The name.
+    pub name: String,
+    /// The address of mail.
+    pub email: String,
+}
+
+impl Author {
+    /// Whether a user of the hub is who made the commit, as far as names tell: the user's name, without the issuer
+    /// before a colon, is the author's name, address, or what is before the address's `@`. Case does not count.
+    #[must_use]
+    pub fn is(&self, user: &str) -> bool {
+        let user = user.rsplit_once(':').map_or(user, |(_, user)| user).to_lowercase();
+        let email = self.email.to_lowercase();
+        let (local, _) = email.split_once('@').unwrap_or((&email, ""));
+        [self.name.to_lowercase().as_str(), &email, local].contains(&user.as_str())
+    }
 }
 
 /// One track in all waves.

@@ -25,7 +25,7 @@ mod wish;
 
 pub use self::{
     decide::{Decision, decide},
-    facts::{Content, Facts, Member, Place, Standing, Track},
+    facts::{Author, Content, Facts, Member, Place, Standing, Track},
     gates::{GateAnswer, GateAnswered, GateAnswers, GateCheck},
     moves::{Action, Move, commit_message},
     outlook::{Outlook, Stage, State},

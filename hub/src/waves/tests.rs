@@ -63,6 +63,8 @@ struct World {
     frozen: Option<String>,
     /// What every gate says about everything.
     gate: Option<GateAnswer>,
+    /// Whether it is known who made commits.
+    author: bool,
     log: Vec<Move>,
 }
 
@@ -73,6 +75,10 @@ impl Facts for World {
 
     fn content(&self, _wave: usize, revision: &Revision) -> Option<Content> {
         self.contents.get(number(revision)).map(ToString::to_string)
+    }
+
+    fn author(&self, _revision: &Revision) -> Option<Author> {
+        self.author.then(|| Author { name: "Alice Ada".to_owned(), email: "alice@example.com".to_owned() })
     }
 
     fn apps(&self, _cluster: &ClusterName, _revision: &Revision) -> Vec<AppName> {
@@ -112,6 +118,7 @@ impl World {
             delay: 30,
             frozen: None,
             gate: Some(GateAnswer::Passed("it is green".to_owned())),
+            author: true,
             log: Vec::new(),
         }
     }

@@ -167,6 +167,7 @@ impl Asked<'_> {
         if place.wave.approval.is_none() {
             return refuse(format!("The wave {} needs no approval.", place.wave.name));
         }
+        self.check_author(number, &revision)?;
         let said = self.track.verdicts(self.facts, number, &revision);
         let is_own = |verdict: &&&Verdict| verdict.author == self.wish.author;
         if said.iter().find(is_own).is_some_and(|own| own.verdict == Judgement::Approved) {
@@ -178,6 +179,24 @@ impl Asked<'_> {
             ));
         }
         Ok(vec![self.verdict(number, revision, Judgement::Approved, Action::Approve)])
+    }
+
+    /// Whether the word of who asks counts for a revision that may need somebody else's.
+    fn check_author(&self, number: usize, revision: &Revision) -> Result<(), Refusal> {
+        let wave = self.place(number).wave;
+        if !wave.approval.as_ref().is_some_and(|approval| approval.not_by_author) {
+            return Ok(());
+        }
+        match self.facts.author(revision) {
+            Some(author) if !author.is(&self.wish.author) => Ok(()),
+            Some(_) => refuse(format!(
+                "{} is of {}; {} needs the approval of somebody else.",
+                short(revision),
+                self.wish.author,
+                wave.name
+            )),
+            None => refuse(format!("Who made {} is not known, so no approval counts.", short(revision))),
+        }
     }
 
     fn reject(&self) -> Result<Vec<Move>, Refusal> {
@@ -354,7 +373,7 @@ impl Asked<'_> {
         }
         let yes = said.iter().filter(|verdict| verdict.verdict == Judgement::Approved);
         let mut approvers: Vec<String> = yes.map(|verdict| verdict.author.clone()).collect();
-        if !approvers.contains(&self.wish.author) {
+        if self.check_author(number, revision).is_ok() && !approvers.contains(&self.wish.author) {
             approvers.push(self.wish.author.clone());
         }
         let required = usize::try_from(approval.required).unwrap_or(usize::MAX);

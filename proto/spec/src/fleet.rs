@@ -131,6 +131,9 @@ pub struct Approval {
     /// How many operators must approve. At least 1.
     #[schemars(range(min = 1))]
     pub required: u32,
+    /// The approval of whoever made the commit does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_by_author: bool,
 }
 
 impl Fleet {

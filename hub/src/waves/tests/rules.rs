@@ -283,3 +283,52 @@ fn the_message_of_a_commit_tells_all_of_it() {
     let many = commit_message(&world.log[..2]);
     assert!(many.starts_with("Move web in 2 waves\n\n- Promote web to staging"), "{many}");
 }
+
+#[test]
+fn the_approval_of_who_made_the_commit_does_not_count_where_another_is_asked_for() {
+    let waves = "
+  - {name: dev, clusters: {}}
+  - {name: prod, clusters: {}, approval: {required: 1, notByAuthor: true}}
+";
+    let mut world = World::new(waves, &[1, 1]);
+    world.commit();
+    world.minutes(5);
+    assert!(world.ask(Verb::Approve, |_| {}).unwrap_err().contains("somebody else"), "alice made it");
+    let promote = |wish: &mut Wish| wish.wave = Some("prod".parse().unwrap());
+    assert!(world.ask(Verb::Promote, promote).unwrap_err().contains("needs 1 approvals, and has 0"));
+    // An approval that is there all the same, such as from before the rule.
+    let at = super::super::decide::moment(world.time());
+    world.pins[1].verdicts.push(muster_spec::Verdict {
+        revision: revision(1),
+        verdict: muster_spec::Judgement::Approved,
+        author: "corp:Alice".to_owned(),
+        at,
+        reason: None,
+    });
+    world.minutes(5);
+    assert_eq!((world.state(1), world.runs(1)), (State::AwaitingApproval, None));
+    world.author = false;
+    assert!(
+        world.ask(Verb::Approve, |wish| wish.author = "bob".to_owned()).unwrap_err().contains("not known")
+    );
+    world.author = true;
+    world.ask(Verb::Approve, |wish| wish.author = "bob".to_owned()).unwrap();
+    world.minutes(5);
+    assert_eq!(world.runs(1), Some(1));
+}
+
+#[test]
+fn users_are_compared_with_authors_by_name_and_address() {
+    let author = Author { name: "Ada Byron".to_owned(), email: "Ada@Example.com".to_owned() };
+    for (user, expected) in [
+        ("ada", true),
+        ("ada byron", true),
+        ("corp:ada@example.com", true),
+        ("ADA", true),
+        ("ad", false),
+        ("example.com", false),
+        ("", false),
+    ] {
+        assert_eq!(author.is(user), expected, "{user}");
+    }
+}
