@@ -333,6 +333,8 @@ async fn a_gate_keeps_a_revision_out_until_it_lets_it_pass() {
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let mut story = Story::begin(Target::simulated(&["dev", "staging", "prod"]).await).await;
+    // All are there before the hub goes: a token is good for one use, also where the answer was lost.
+    story.until("web", "prod", "AwaitingApproval").await;
     let config = story.fleet.hub.operator_config().with_file_name("config.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}gates:\n- {{url: \"http://127.0.0.1:{port}/\"}}\n")).unwrap();

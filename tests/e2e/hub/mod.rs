@@ -12,6 +12,7 @@ mod identity;
 mod installed;
 mod issuer;
 mod metrics;
+mod monitoring;
 mod replicas;
 mod reports;
 mod revocation;
