@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Gate, Refused};
+use super::Gate;
 use crate::{audit::Entry, listener::Peer, traces};
 
 /// Longest request that is read although it is refused, in bytes; and for how long.
@@ -77,15 +77,16 @@ where
                     gate.metrics.answered(path.trim_start_matches('/'), asked_at.elapsed());
                     answer
                 }
-                Err(Refused { status, reason, actor }) => {
+                Err(refused) => {
                     let source =
                         peer.map(|peer| peer.address().ip().to_canonical().to_string()).unwrap_or_default();
                     let action = path.trim_start_matches('/').to_owned();
-                    let (result, detail) = (reason.to_owned(), status.message().to_owned());
+                    let (actor, result) = (refused.actor.clone(), refused.reason.to_owned());
+                    let detail = refused.status.message().to_owned();
                     gate.refused(Entry { actor, source, action, target: String::new(), result, detail })
                         .await;
                     let _ = timeout(DRAIN_MAX, drain(request.into_body())).await;
-                    Ok(status.into_http())
+                    Ok(refused.into_status().into_http())
                 }
             }
         };

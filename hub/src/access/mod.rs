@@ -17,6 +17,7 @@ pub mod policy;
 pub mod user;
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,6 +27,7 @@ use http::HeaderMap;
 use muster_spec::ClusterName;
 use tokio::sync::{RwLock, watch};
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 pub(crate) use self::guard::GuardLayer;
 use self::{
@@ -108,11 +110,26 @@ pub(crate) struct Refused {
     pub(crate) reason: &'static str,
     /// Who it is, as far as that is known.
     actor: String,
+    /// When it may ask again, where that is all that is wrong.
+    retry_after: Option<Duration>,
 }
 
+/// Whose reasons these are (<https://google.aip.dev/193>).
+const DOMAIN: &str = "muster.dev";
+
 impl Refused {
+    /// What the caller is told, with the reason for programs.
+    fn into_status(self) -> Status {
+        let reason = self.reason.replace('-', "_").to_uppercase();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        if let Some(wait) = self.retry_after {
+            details.set_retry_info(Some(wait));
+        }
+        Status::with_error_details(self.status.code(), self.status.message(), details)
+    }
+
     fn new(reason: &'static str, actor: &str, code: Code, message: impl Into<String>) -> Self {
-        Self { status: Status::new(code, message), reason, actor: actor.to_owned() }
+        Self { status: Status::new(code, message), reason, actor: actor.to_owned(), retry_after: None }
     }
 }
 
@@ -215,7 +232,8 @@ impl Gate {
         limiter.ask(counted, rate, self.clock.now().uptime).map_err(|wait| {
             let wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
             let message = format!("too many calls; ask again in {}", humantime::format_duration(wait));
-            Refused::new("rate-limited", &principal.actor(), Code::ResourceExhausted, message)
+            let refused = Refused::new("rate-limited", &principal.actor(), Code::ResourceExhausted, message);
+            Refused { retry_after: Some(wait), ..refused }
         })
     }
 
@@ -236,7 +254,8 @@ impl Gate {
             }
             Some(Caller::Known(credential)) if credential.expires_at <= now => {
                 let actor = actor(&credential.identity);
-                Err(Refused { status: expired(credential), reason: "certificate-expired", actor })
+                let (status, reason) = (expired(credential), "certificate-expired");
+                Err(Refused { status, reason, actor, retry_after: None })
             }
             Some(Caller::Known(credential)) => match &credential.identity {
                 Identity::Cluster(name) => Ok(Principal::Cluster(name.clone(), credential.clone())),
@@ -362,6 +381,7 @@ impl Gate {
             status: revoked(name),
             reason: "certificate-revoked",
             actor: format!("cluster/{name}"),
+            retry_after: None,
         })
     }
 }

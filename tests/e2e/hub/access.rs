@@ -332,6 +332,8 @@ async fn an_operators_stolen_certificate_is_taken_no_more_and_a_new_one_is() {
     let refused = hub.fleet().await.list_clusters(v1::ListClustersRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("was revoked"), "{refused}");
+    let info = tonic_types::StatusExt::get_details_error_info(&refused).unwrap();
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("CERTIFICATE_REVOKED", "muster.dev"));
     wait::until("the time to pass", DEADLINE, async || jiff::Timestamp::now() >= before).await;
     let made = Launch::binary("muster-hub").unwrap().args(["operator", "--name", "admin", "--dir"]);
     let made = made.arg(&hub.directory).run(DEADLINE).await.unwrap();
