@@ -53,7 +53,7 @@ function view({ all, receivers, silences, problem }, may, redraw) {
       ? table("Silences", ["Alerts", "Ends", "By", "Reason", may ? "Actions" : ""].filter(Boolean),
         silences.map((silence) => h("tr", {},
           h("td", {}, meaning(silence)), h("td", {}, words.time(silence.endsAt)), h("td", {}, silence.author),
-          h("td", {}, silence.reason),
+          h("td", { class: "wide" }, silence.reason),
           may ? h("td", {}, h("button", {
             type: "button", "aria-label": `End the silence of ${meaning(silence)}`,
             onclick: () => call("AlertService/EndSilence", { id: silence.id }).then(redraw, redraw),
@@ -69,7 +69,7 @@ function row(alert, may, redraw) {
     h("td", {}, where(alert)),
     h("td", {}, words.ago(alert.startedAt)),
     h("td", {}, tag(words.alert(alert))),
-    h("td", {}, alert.cause ?? ""),
+    h("td", { class: "wide" }, alert.cause ?? ""),
     may ? h("td", {}, alert.silence ? "" : h("button", {
       type: "button", "aria-label": `Silence ${alert.kind} of ${place(alert)}`, onclick: () => ask(alert, redraw),
     }, "Silence")) : "");

@@ -60,9 +60,7 @@ pub(super) async fn silence(
             let what = count(silenced, "alert");
             let id = silence.id.clone();
             if printer.is_for_people() {
-                remark(&format!(
-                    "Nobody is told of {what} that it means now. To end it: muster silence end {id}\n"
-                ));
+                remark(&format!("It keeps {what} quiet now. To end it: muster silence end {id}\n"));
             }
             let all = [silence];
             printer.print(&Silences { time, silences: &all }, |screen| show::silences(&all, time, screen))?;
