@@ -72,8 +72,8 @@ struct Watcher {
     cluster: Option<String>,
     /// Only what this lets it see.
     grant: Arc<Grant>,
-    /// What its tokens are for.
-    view: String,
+    /// What its tokens begin with.
+    mark: String,
     unseen: Mutex<Unseen>,
     wake: Notify,
 }
@@ -189,13 +189,13 @@ impl Watchers {
         asked: Asked,
         end: impl Future<Output = Status> + Send + 'static,
     ) -> Result<BoxStream<'static, Result<v1::WatchFleetResponse, Status>>, Status> {
-        let view = asked.view();
+        let mark = lock(&self.changes).mark(&asked.view());
         let Asked { cluster, grant, resume } = asked;
         let watcher =
-            Arc::new(Watcher { cluster, grant, view, unseen: Mutex::default(), wake: Notify::new() });
+            Arc::new(Watcher { cluster, grant, mark, unseen: Mutex::default(), wake: Notify::new() });
         let missed = {
             let changes = lock(&self.changes);
-            let missed = resume.map(|token| changes.since(&token, &watcher.view)).transpose()?;
+            let missed = resume.map(|token| changes.since(&token, &watcher.mark)).transpose()?;
             let mut all = lock(&self.all);
             all.retain(|watcher| watcher.strong_count() > 0);
             if all.len() >= WATCHERS_MAX {
@@ -241,7 +241,7 @@ impl Watch {
             }
             let told = {
                 let fleet = self.fleet.read().await;
-                let token = lock(&self.watchers.changes).token(&self.watcher.view);
+                let token = lock(&self.watchers.changes).token(&self.watcher.mark);
                 let (ready, told) = self.watcher.next(&fleet.state, token);
                 self.ready = ready;
                 told

@@ -98,24 +98,24 @@ impl Changes {
         }
     }
 
-    /// Stands for all that was noted so far, as far as this view shows it.
-    pub(super) fn token(&self, view: &str) -> String {
-        format!("{}.{}", self.mark(view), self.version)
+    /// Stands for all that was noted so far, as far as the view of this [`Changes::mark`] shows it.
+    pub(super) fn token(&self, mark: &str) -> String {
+        format!("{mark}.{}", self.version)
     }
 
     /// What changed after the token was given.
     ///
     /// # Errors
     /// OUT_OF_RANGE when that is not known.
-    pub(super) fn since(&self, token: &str, view: &str) -> Result<Vec<Touched>, Status> {
+    pub(super) fn since(&self, token: &str, mark: &str) -> Result<Vec<Touched>, Status> {
         let unknown = || {
             Status::out_of_range(
                 "it is not known any more what has changed since this resume_token; watch without it",
             )
         };
-        let (mark, version) = token.split_once('.').ok_or_else(unknown)?;
+        let (of, version) = token.split_once('.').ok_or_else(unknown)?;
         let version: u64 = version.parse().map_err(|_| unknown())?;
-        if mark != self.mark(view) || version > self.version || version < self.forgotten {
+        if of != mark || version > self.version || version < self.forgotten {
             return Err(unknown());
         }
         let later = self.order.range(version + 1..).flat_map(|(_, names)| names);
@@ -128,7 +128,7 @@ impl Changes {
     }
 
     /// Says of a token that it is of this run of this hub, and for this view.
-    fn mark(&self, view: &str) -> String {
+    pub(super) fn mark(&self, view: &str) -> String {
         let text = format!("{} {view}", self.epoch);
         hex(&digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..8])
     }
@@ -155,13 +155,13 @@ mod tests {
     fn what_changed_since_is_told_once_and_by_its_last_change() {
         let mut changes = Changes::new(1);
         changes.note(&[app("a", "web"), Touched::Cluster("a".parse().unwrap())]);
-        let token = changes.token("all");
-        assert_eq!(names(&changes.since(&token, "all").unwrap()), Vec::<String>::new());
+        let token = changes.token(&changes.mark("all"));
+        assert_eq!(names(&changes.since(&token, &changes.mark("all")).unwrap()), Vec::<String>::new());
         changes.note(&[app("a", "api"), app("a", "api")]);
         changes.note(&[app("a", "web")]);
         let event = Arc::new(v1::Event { id: "e1".to_owned(), ..v1::Event::default() });
         changes.note(&[app("a", "api"), Touched::Event(event)]);
-        assert_eq!(names(&changes.since(&token, "all").unwrap()), ["a/web", "a/api", "e1"]);
+        assert_eq!(names(&changes.since(&token, &changes.mark("all")).unwrap()), ["a/web", "a/api", "e1"]);
         assert!(changes.order.values().all(|names| !names.is_empty()));
     }
 
@@ -169,22 +169,26 @@ mod tests {
     fn a_token_of_another_run_view_or_time_is_refused() {
         let mut changes = Changes::new(1);
         changes.note(&[app("a", "web")]);
-        let token = changes.token("all");
+        let token = changes.token(&changes.mark("all"));
         for (token, view) in [
             (token.as_str(), "less"),
-            (&Changes::new(2).token("all"), "all"),
+            (&Changes::new(2).token(&Changes::new(2).mark("all")), "all"),
             (&token.replace(".1", ".2"), "all"),
             ("nonsense", "all"),
             ("", "all"),
         ] {
-            assert_eq!(changes.since(token, view).unwrap_err().code(), tonic::Code::OutOfRange, "{token}");
+            assert_eq!(
+                changes.since(token, &changes.mark(view)).unwrap_err().code(),
+                tonic::Code::OutOfRange,
+                "{token}"
+            );
         }
         for number in 0..EVENTS_MAX {
             let event = v1::Event { id: number.to_string(), ..v1::Event::default() };
             changes.note(&[Touched::Event(Arc::new(event))]);
         }
-        assert!(changes.since(&token, "all").is_ok(), "all of them are there");
+        assert!(changes.since(&token, &changes.mark("all")).is_ok(), "all of them are there");
         changes.note(&[Touched::Event(Arc::new(v1::Event::default()))]);
-        assert!(changes.since(&token, "all").is_err(), "an event is missing");
+        assert!(changes.since(&token, &changes.mark("all")).is_err(), "an event is missing");
     }
 }
