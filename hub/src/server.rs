@@ -43,7 +43,7 @@ use crate::{
     gates::Asker,
     init::InitError,
     listener::{self, FailedHandshake},
-    metrics::{self, Metrics, Readiness},
+    metrics::{self, Metrics},
     record::{Change, Key, Loaded},
     reload::Watched,
     repository::Follower,
@@ -218,8 +218,8 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     if let Some(address) = settings.metrics {
-        let readiness = Readiness { writable: store_state.clone() };
-        let listening = metrics::listen(address, Arc::clone(&hub), metrics, readiness, stop.clone()).await;
+        let writable = store_state.clone();
+        let listening = metrics::listen(address, Arc::clone(&hub), metrics, writable, stop.clone()).await;
         let (address, serve) = listening.map_err(|error| ServeError::Listen { address, error })?;
         tracing::info!(%address, "metrics and probes are served");
         companions.spawn(serve);

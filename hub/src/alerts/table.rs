@@ -9,7 +9,10 @@ use super::{
     message::Message,
     settings::{AlertSettings, Timing},
 };
-use crate::record::{Change, Key, Record};
+use crate::{
+    clock::passed,
+    record::{Change, Key, Record},
+};
 
 /// Alerts that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,11 +28,6 @@ pub(crate) struct Count {
 pub(crate) struct Table {
     alerts: BTreeMap<AlertKey, Alert>,
     silences: BTreeMap<SilenceId, Silence>,
-}
-
-/// How long it has been; nothing where the clock was put back.
-fn passed(since: Timestamp, now: Timestamp) -> Duration {
-    now.duration_since(since).try_into().unwrap_or(Duration::ZERO)
 }
 
 impl Alert {

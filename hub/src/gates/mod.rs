@@ -25,7 +25,7 @@ use muster_spec::WaveGate;
 use tracing::Instrument as _;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, passed},
     waves::{GateAnswer, GateAnswered, GateAnswers, GateCheck},
 };
 
@@ -107,6 +107,5 @@ impl Asker {
 
 /// Whether it is time to ask again.
 fn is_due(gate: &WaveGate, asked_at: Timestamp, now: Timestamp) -> bool {
-    let age: std::time::Duration = now.duration_since(asked_at).try_into().unwrap_or_default();
-    age >= std::time::Duration::from(gate.interval)
+    passed(asked_at, now) >= std::time::Duration::from(gate.interval)
 }

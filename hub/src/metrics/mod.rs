@@ -13,7 +13,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::serve::{Readiness, listen};
+pub(crate) use self::serve::listen;
 
 use std::{sync::Arc, time::Duration};
 

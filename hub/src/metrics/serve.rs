@@ -17,18 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Metrics, standing::Snapshot};
 use crate::service::Hub;
 
-/// What the probes look at.
-#[derive(Clone)]
-pub(crate) struct Readiness {
-    /// False while the store cannot be written.
-    pub(crate) writable: watch::Receiver<bool>,
-}
-
 #[derive(Clone)]
 struct Asked {
     hub: Arc<Hub>,
     metrics: Metrics,
-    readiness: Readiness,
+    /// False while the store cannot be written.
+    writable: watch::Receiver<bool>,
 }
 
 /// Listens. Gives where, and what answers until `stop`.
@@ -39,7 +33,7 @@ pub(crate) async fn listen(
     address: SocketAddr,
     hub: Arc<Hub>,
     metrics: Metrics,
-    readiness: Readiness,
+    writable: watch::Receiver<bool>,
     stop: CancellationToken,
 ) -> io::Result<(SocketAddr, impl Future<Output = ()> + Send + 'static)> {
     let listener = TcpListener::bind(address).await?;
@@ -49,7 +43,7 @@ pub(crate) async fn listen(
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .fallback(async || (StatusCode::NOT_FOUND, "There are /healthz, /readyz and /metrics.\n"))
-        .with_state(Asked { hub, metrics, readiness });
+        .with_state(Asked { hub, metrics, writable });
     let serve = async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
@@ -64,7 +58,7 @@ async fn ready(State(asked): State<Asked>) -> Response {
     if asked.hub.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the hub stops\n").into_response();
     }
-    if !*asked.readiness.writable.borrow() {
+    if !*asked.writable.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n").into_response();
     }
     let role = if *asked.hub.leader.borrow() { "leading\n" } else { "serving; another hub leads\n" };
@@ -79,7 +73,7 @@ async fn scrape(State(asked): State<Asked>) -> Response {
     };
     let snapshot = Snapshot {
         leads: *hub.leader.borrow(),
-        writable: *asked.readiness.writable.borrow(),
+        writable: *asked.writable.borrow(),
         streams: hub.streams.count(),
         fleet: counts,
         alerts,

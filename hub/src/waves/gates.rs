@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use muster_spec::{Evidence, GateName, Revision, TrackName, WaveGate, WaveName};
 
 use super::tally::short;
+use crate::clock::passed;
 
 /// An answer counts for so many intervals, and at least for [`FRESH_MIN`].
 const FRESH_INTERVALS: u32 = 3;
@@ -53,8 +54,7 @@ pub type GateAnswers = BTreeMap<GateCheck, GateAnswered>;
 /// Whether an answer still counts.
 fn is_fresh(gate: &WaveGate, answered: &GateAnswered, now: Timestamp) -> bool {
     let fresh = std::time::Duration::from(gate.interval).saturating_mul(FRESH_INTERVALS).max(FRESH_MIN);
-    let age: Duration = now.duration_since(answered.at).try_into().unwrap_or(Duration::ZERO);
-    age <= fresh
+    passed(answered.at, now) <= fresh
 }
 
 /// The evidence that all gates let a revision pass, or a sentence that says which did not.
