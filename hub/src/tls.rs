@@ -185,6 +185,13 @@ pub(crate) fn server_config(
     Ok(Arc::new(config))
 }
 
+/// The beginning of every client for HTTP: it follows no redirect, since who answers must not choose whom is asked.
+pub(crate) fn http_client() -> reqwest::ClientBuilder {
+    // Another part of the program may have chosen a provider already; then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ use crate::{
     clock::{Clock, Now},
     commit::{Committer, Effects, Fleet},
     metrics::Metrics,
+    tls::http_client,
 };
 
 /// How often is looked for something to tell.
@@ -66,12 +67,7 @@ impl Tellers {
     /// # Errors
     /// When there can be no client, such as for want of certificates to trust.
     pub(crate) fn new(settings: Arc<AlertSettings>) -> reqwest::Result<Self> {
-        // Another part of the program may have chosen a provider already; then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .build()?;
+        let client = http_client().timeout(PATIENCE).build()?;
         Ok(Self { settings, client })
     }
 

@@ -26,6 +26,7 @@ use tracing::Instrument as _;
 
 use crate::{
     clock::{Clock, passed},
+    tls::http_client,
     waves::{GateAnswer, GateAnswered, GateAnswers, GateCheck},
 };
 
@@ -53,9 +54,7 @@ impl Asker {
     /// # Errors
     /// When there can be no client, such as for want of certificates to trust.
     pub(crate) fn new(settings: Arc<GateSettings>, clock: Clock) -> reqwest::Result<Self> {
-        // Another part of the program may have chosen a provider already; then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = http_client().build()?;
         Ok(Self { client, settings, clock, known: Arc::default() })
     }
 

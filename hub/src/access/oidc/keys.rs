@@ -88,14 +88,8 @@ impl Keys {
 }
 
 async fn fetch(issuer: &Issuer) -> Result<JwkSet, String> {
-    // Another part of the program may have chosen a provider already; then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .https_only(true)
-        .timeout(PATIENCE)
-        .pool_max_idle_per_host(0)
-        .referer(false);
+    let mut builder =
+        crate::tls::http_client().https_only(true).timeout(PATIENCE).pool_max_idle_per_host(0).referer(false);
     if let Some(ca) = &issuer.ca {
         let certificates = reqwest::Certificate::from_pem_bundle(ca.as_bytes()).map_err(chain)?;
         builder = builder.tls_certs_only(certificates);
