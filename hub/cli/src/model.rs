@@ -250,6 +250,7 @@ pub(crate) struct Role {
     pub(crate) clusters: Vec<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) apps: Vec<String>,
+    pub(crate) waves: Vec<String>,
 }
 
 /// A CA of the hub.

@@ -41,6 +41,8 @@ pub(crate) struct BindingText {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     apps: Vec<String>,
+    #[serde(default)]
+    waves: Vec<String>,
 }
 
 /// One of `users`.
@@ -185,8 +187,15 @@ fn binding(text: BindingText) -> Result<Binding, String> {
         }
         _ => return Err("it must have either user or group".to_owned()),
     };
-    let scope =
-        Scope { clusters: patterns(&text.clusters)?, labels: text.labels, apps: patterns(&text.apps)? };
+    if !text.waves.is_empty() && text.role != Role::Promoter {
+        return Err("waves limit what is decided, so they go with the role promoter alone".to_owned());
+    }
+    let scope = Scope {
+        clusters: patterns(&text.clusters)?,
+        labels: text.labels,
+        apps: patterns(&text.apps)?,
+        waves: patterns(&text.waves)?,
+    };
     Ok(Binding { subject, role: text.role, scope })
 }
 
@@ -286,7 +295,7 @@ mod tests {
         let hash = hex(&[7; 32]);
         let (access, problems) = read(&format!(
             "access:\n- {{user: admin, role: admin}}\n\
-             - {{group: 'corp:shop', role: promoter, clusters: ['edge-*'], labels: {{env: dev}}, apps: [shop]}}\n\
+             - {{group: 'corp:shop', role: promoter, clusters: ['edge-*'], labels: {{env: dev}}, apps: [shop], waves: [dev]}}\n\
              users:\n- {{name: ci, token-sha256: {hash}, expires: 2027-01-01T00:00:00Z}}\n\
              oidc:\n- {{name: corp, issuer: 'https://login.test/realm', client-id: muster}}\n"
         ));
@@ -303,6 +312,7 @@ mod tests {
         let (_, problems) = read(&format!(
             "access:\n- {{role: admin}}\n- {{user: a, group: 'a:b', role: admin}}\n- {{group: shop, role: viewer}}\n\
              - {{user: a, role: viewer, apps: ['Shop']}}\n- {{user: 'x:ada', role: viewer}}\n\
+             - {{user: a, role: viewer, waves: [prod]}}\n\
              users:\n- {{name: 'a b', token-sha256: {hash}}}\n- {{name: a, token-sha256: {short}}}\n\
              - {{name: a, token-sha256: {hash}, expires: soon}}\n\
              - {{name: a, token-sha256: {hash}}}\n- {{name: b, token-sha256: {hash}}}\n\
@@ -317,6 +327,7 @@ mod tests {
             "access[2]: group \"shop\" must begin with",
             "access[3]: \"Shop\" is neither",
             "access[4]: \"x:ada\" is of an issuer \"x\"",
+            "access[5]: waves limit what is decided",
             "users[0]: \"a b\" is not",
             "users[1]: token-sha256 must be 64",
             "users[2]: expires: \"soon\"",

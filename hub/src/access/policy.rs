@@ -55,6 +55,8 @@ pub struct Scope {
     pub labels: BTreeMap<String, String>,
     /// Names of apps.
     pub apps: Vec<Pattern>,
+    /// Names of waves, for what is decided about tracks in them. What may be seen they do not limit.
+    pub waves: Vec<Pattern>,
 }
 
 /// A cluster, for a decision.
@@ -68,8 +70,12 @@ pub struct ClusterView<'a> {
 
 impl Scope {
     /// Whether it leaves nothing out.
-    fn is_whole(&self) -> bool {
-        *self == Self::default()
+    fn is_whole(&self, role: Role) -> bool {
+        let Self { clusters, labels, apps, waves } = self;
+        clusters.is_empty()
+            && labels.is_empty()
+            && apps.is_empty()
+            && (waves.is_empty() || role == Role::Viewer)
     }
 
     fn has_cluster(&self, cluster: ClusterView<'_>) -> bool {
@@ -79,6 +85,10 @@ impl Scope {
 
     fn has_app(&self, app: &str) -> bool {
         self.apps.is_empty() || self.apps.iter().any(|name| name.matches(app))
+    }
+
+    fn has_wave(&self, wave: &str) -> bool {
+        self.waves.is_empty() || self.waves.iter().any(|name| name.matches(wave))
     }
 
     /// Whether every cluster whose name matches and that has these labels for the hub is in it, with all apps.
@@ -139,7 +149,7 @@ impl Grant {
     /// Whether the role counts everywhere.
     #[must_use]
     pub fn everywhere(&self, role: Role) -> bool {
-        self.at_least(role).any(Scope::is_whole)
+        self.at_least(role).any(|scope| scope.is_whole(role))
     }
 
     /// Whether the role counts for the cluster. One that counts for some of its apps alone is enough to see the
@@ -154,6 +164,19 @@ impl Grant {
     #[must_use]
     pub fn app(&self, role: Role, cluster: ClusterView<'_>, app: &str) -> bool {
         self.at_least(role).any(|scope| scope.has_cluster(cluster) && scope.has_app(app))
+    }
+
+    /// Whether the user may decide about anything in the wave.
+    #[must_use]
+    pub fn decides_in(&self, wave: &str) -> bool {
+        self.at_least(Role::Promoter).any(|scope| scope.has_wave(wave))
+    }
+
+    /// Whether the user may decide about the app in the cluster, which is in this wave.
+    #[must_use]
+    pub fn promotes(&self, wave: &str, cluster: ClusterView<'_>, app: &str) -> bool {
+        let mut scopes = self.at_least(Role::Promoter);
+        scopes.any(|scope| scope.has_wave(wave) && scope.has_cluster(cluster) && scope.has_app(app))
     }
 
     /// Whether the role counts for every cluster that could enrol with a token of this pattern and these labels.
@@ -171,6 +194,7 @@ impl Grant {
             clusters: texts(&scope.clusters),
             labels: scope.labels.clone(),
             apps: texts(&scope.apps),
+            waves: texts(&scope.waves),
         };
         self.roles.iter().map(told).collect()
     }
@@ -194,7 +218,7 @@ mod tests {
     fn scope(clusters: &[&str], env: Option<&str>, apps: &[&str]) -> Scope {
         let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let labels = env.map(|env| ("env".to_owned(), env.to_owned())).into_iter().collect();
-        Scope { clusters: patterns(clusters), labels, apps: patterns(apps) }
+        Scope { clusters: patterns(clusters), labels, apps: patterns(apps), waves: Vec::new() }
     }
 
     fn policy() -> Policy {
@@ -244,6 +268,18 @@ mod tests {
         assert!(with_cluster("a", "dev", |cluster| grant.cluster(Role::Viewer, cluster)));
         assert!(!with_cluster("a", "dev", |cluster| grant.cluster(Role::Admin, cluster)));
         assert!(!grant.enrolment(Role::Admin, &"a".parse().unwrap(), &BTreeMap::new()));
+    }
+
+    #[test]
+    fn a_promoter_of_some_waves_sees_all_and_decides_about_those() {
+        let waves = vec!["dev".parse().unwrap(), "prod-*".parse().unwrap()];
+        let grant = Grant { roles: vec![(Role::Promoter, Scope { waves, ..Scope::default() })] };
+        for (wave, expected) in [("dev", true), ("prod-canary", true), ("prod", false), ("staging", false)] {
+            let may = with_cluster("a", "dev", |cluster| grant.promotes(wave, cluster, "web"));
+            assert_eq!(may, expected, "{wave}");
+        }
+        assert!(with_cluster("a", "dev", |cluster| grant.app(Role::Viewer, cluster, "web")));
+        assert!(grant.everywhere(Role::Viewer) && !grant.everywhere(Role::Promoter));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use muster_spec::{
 };
 
 use super::reports::{Reports, Sightings};
-use crate::access::policy::{ClusterView, Grant, Role};
+use crate::access::policy::{ClusterView, Grant};
 use crate::waves::{Author, Content, Facts, GateAnswers, Member, Move, Place, Track};
 
 /// Pins by wave and track.
@@ -116,13 +116,19 @@ impl Scene {
         let clusters = self.documents().map(|catalog| &catalog.clusters);
         let moved =
             track.places.iter().filter(|place| moves.iter().any(|one| one.pin.wave == place.wave.name));
-        for member in moved.flat_map(|place| &place.members) {
+        // Also a wave in which no cluster has the track yet.
+        if let Some(place) = moved.clone().find(|place| !grant.decides_in(place.wave.name.as_str())) {
+            return Some(format!("the wave {}", place.wave.name));
+        }
+        let members = moved.flat_map(|place| place.members.iter().map(move |member| (place, member)));
+        for (place, member) in members {
+            let wave = place.wave.name.as_str();
             let document = clusters.and_then(|clusters| clusters.get(&member.cluster));
             let labels = document.map(|document| &document.value.metadata.labels);
             let label = |key: &str| labels?.get(key).map(|value| value.as_str());
             let view = ClusterView { name: member.cluster.as_str(), label: &label };
-            if let Some(app) = member.apps.keys().find(|app| !grant.app(Role::Promoter, view, app.as_str())) {
-                return Some(format!("app {app} in cluster {}", member.cluster));
+            if let Some(app) = member.apps.keys().find(|app| !grant.promotes(wave, view, app.as_str())) {
+                return Some(format!("app {app} in cluster {} of wave {wave}", member.cluster));
             }
         }
         None

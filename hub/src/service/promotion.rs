@@ -153,6 +153,7 @@ impl PromotionService for Serve {
             revision: None,
             reason: given(&request.reason).map(str::to_owned),
             author: user.name,
+            groups: user.groups,
         };
         let revision = given(&request.revision).map(str::to_owned);
         let decided = self.ask(Question::Wish { track, wish, revision, grant }).await;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use muster_spec::{
-    Approval, ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WaveGate,
-    WavePinSpec,
+    ClusterName, Duration, Evidence, Judgement, Moment, Note, OnFailure, Revision, WaveGate, WavePinSpec,
 };
 
+use super::approval::asked_of;
 use super::facts::{Facts, Place, Track};
 use super::gates::{self, GateCheck};
 use super::moves::{Action, Move};
@@ -284,22 +284,16 @@ impl At<'_> {
             return None;
         }
         let mut evidence = offer.evidence.clone();
-        if let Some(Approval { required, not_by_author }) = wave.approval {
-            let author = if not_by_author { self.facts.author(to) } else { None };
-            if not_by_author && author.is_none() {
-                let detail = format!("Who made {} is not known, so no approval counts.", short(to));
-                say(State::AwaitingApproval, detail);
-                return None;
-            }
-            let verdicts = self.track.verdicts(self.facts, self.number, to);
-            let approved: Vec<&str> = verdicts
-                .iter()
-                .filter(|verdict| verdict.verdict == Judgement::Approved)
-                .map(|verdict| verdict.author.as_str())
-                .filter(|who| !author.as_ref().is_some_and(|author| author.is(who)))
-                .collect();
-            if approved.len() < usize::try_from(required).unwrap_or(usize::MAX) {
-                let detail = format!("{} of {required} approvals for {}.", approved.len(), short(to));
+        if let Some(approval) = &wave.approval {
+            let approved = self.track.approvers(self.facts, self.number, to);
+            if approved.len() < usize::try_from(approval.required).unwrap_or(usize::MAX) {
+                let asked_of = if approval.users.is_empty() && approval.groups.is_empty() {
+                    String::new()
+                } else {
+                    format!(", of {}", asked_of(approval))
+                };
+                let (count, required) = (approved.len(), approval.required);
+                let detail = format!("{count} of {required} approvals for {}{asked_of}.", short(to));
                 say(State::AwaitingApproval, detail);
                 return None;
             }
@@ -394,6 +388,7 @@ impl At<'_> {
             revision: bad.clone(),
             verdict: Judgement::Rejected,
             author: "muster-hub".to_owned(),
+            groups: Vec::new(),
             at: moment(self.now),
             reason: Some("spec.waves[].onFailure".to_owned()),
         });

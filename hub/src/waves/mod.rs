@@ -15,6 +15,7 @@
 //! Whatever is not known is not well: a cluster that is not heard, a revision that is on no branch, a content
 //! that cannot be compared. A wave never moves backwards by itself.
 
+mod approval;
 mod decide;
 mod facts;
 mod gates;

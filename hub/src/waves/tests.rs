@@ -249,7 +249,8 @@ impl World {
     }
 
     fn ask(&mut self, verb: Verb, change: impl FnOnce(&mut Wish)) -> Result<(), String> {
-        let mut wanted = Wish { verb, wave: None, revision: None, reason: None, author: "alice".to_owned() };
+        let (author, groups) = ("alice".to_owned(), Vec::new());
+        let mut wanted = Wish { verb, wave: None, revision: None, reason: None, author, groups };
         change(&mut wanted);
         let moves = wish(&self.track(), self, &wanted, self.time()).map_err(|refusal| refusal.to_string())?;
         self.write(moves);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use muster_spec::{Evidence, Judgement, Note, Revision, Verdict, WaveName, WavePinSpec};
 
+use super::approval::counts;
 use super::decide::{At, decide, moment};
 use super::facts::{Facts, Place, Track};
 use super::moves::{Action, Move};
@@ -41,6 +42,8 @@ pub struct Wish {
     pub reason: Option<String>,
     /// Who asks, as the hub knows them.
     pub author: String,
+    /// Groups they are in.
+    pub groups: Vec<String>,
 }
 
 /// Why it is not done, as a sentence.
@@ -142,6 +145,7 @@ impl Asked<'_> {
             revision,
             verdict,
             author: self.wish.author.clone(),
+            groups: self.groups(number),
             at: moment(self.now),
             reason: self.wish.reason.clone(),
         });
@@ -167,7 +171,7 @@ impl Asked<'_> {
         if place.wave.approval.is_none() {
             return refuse(format!("The wave {} needs no approval.", place.wave.name));
         }
-        self.check_author(number, &revision)?;
+        self.check_approver(number, &revision)?;
         let said = self.track.verdicts(self.facts, number, &revision);
         let is_own = |verdict: &&&Verdict| verdict.author == self.wish.author;
         if said.iter().find(is_own).is_some_and(|own| own.verdict == Judgement::Approved) {
@@ -181,22 +185,19 @@ impl Asked<'_> {
         Ok(vec![self.verdict(number, revision, Judgement::Approved, Action::Approve)])
     }
 
-    /// Whether the word of who asks counts for a revision that may need somebody else's.
-    fn check_author(&self, number: usize, revision: &Revision) -> Result<(), Refusal> {
+    /// Whether the word of who asks counts for a revision.
+    fn check_approver(&self, number: usize, revision: &Revision) -> Result<(), Refusal> {
         let wave = self.place(number).wave;
-        if !wave.approval.as_ref().is_some_and(|approval| approval.not_by_author) {
-            return Ok(());
-        }
-        match self.facts.author(revision) {
-            Some(author) if !author.is(&self.wish.author) => Ok(()),
-            Some(_) => refuse(format!(
-                "{} is of {}; {} needs the approval of somebody else.",
-                short(revision),
-                self.wish.author,
-                wave.name
-            )),
-            None => refuse(format!("Who made {} is not known, so no approval counts.", short(revision))),
-        }
+        let Some(approval) = &wave.approval else { return Ok(()) };
+        let counted = counts(approval, self.facts, revision, &self.wish.author, &self.wish.groups);
+        counted.or_else(|why| refuse(format!("{} may not enter {} so: {why}.", short(revision), wave.name)))
+    }
+
+    /// The groups of who asks that the wave asks for approval.
+    fn groups(&self, number: usize) -> Vec<String> {
+        let approval = self.place(number).wave.approval.as_ref();
+        let asked = approval.map(|approval| approval.groups.as_slice()).unwrap_or_default();
+        asked.iter().filter(|group| self.wish.groups.contains(group)).cloned().collect()
     }
 
     fn reject(&self) -> Result<Vec<Move>, Refusal> {
@@ -371,9 +372,8 @@ impl Asked<'_> {
                 place.wave.name
             ));
         }
-        let yes = said.iter().filter(|verdict| verdict.verdict == Judgement::Approved);
-        let mut approvers: Vec<String> = yes.map(|verdict| verdict.author.clone()).collect();
-        if self.check_author(number, revision).is_ok() && !approvers.contains(&self.wish.author) {
+        let mut approvers = self.track.approvers(self.facts, number, revision);
+        if self.check_approver(number, revision).is_ok() && !approvers.contains(&self.wish.author) {
             approvers.push(self.wish.author.clone());
         }
         let required = usize::try_from(approval.required).unwrap_or(usize::MAX);
@@ -421,6 +421,7 @@ impl Asked<'_> {
                     revision: bad.clone(),
                     verdict: Judgement::Rejected,
                     author: self.wish.author.clone(),
+                    groups: Vec::new(),
                     at: moment(self.now),
                     reason: Some(self.wish.reason.clone().unwrap_or_else(|| "rolled back".to_owned())),
                 });

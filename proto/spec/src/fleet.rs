@@ -134,6 +134,40 @@ pub struct Approval {
     /// The approval of whoever made the commit does not count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_by_author: bool,
+    /// Users whose approval counts, by the names the hub knows them by. With neither users nor groups that of
+    /// everybody counts whom the hub lets decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+    /// Groups whose members' approval counts, each as `ISSUER:GROUP`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+impl Approval {
+    /// Whether the word of a user in these groups counts, whoever made the commit.
+    pub fn is_asked_of(&self, user: &str, groups: &[String]) -> bool {
+        (self.users.is_empty() && self.groups.is_empty())
+            || self.users.iter().any(|asked| asked == user)
+            || self.groups.iter().any(|asked| groups.contains(asked))
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        if self.required == 0 {
+            let message = "at least 1 approval is required; remove `approval` to need none";
+            problems.at(&["approval".into(), "required".into()], message);
+        }
+        let users = u32::try_from(self.users.len()).unwrap_or(u32::MAX);
+        if self.groups.is_empty() && (1..self.required).contains(&users) {
+            let message = format!("{} approvals of {users} users can never be", self.required);
+            problems.at(&["approval".into(), "users".into()], message);
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            if !group.split_once(':').is_some_and(|(issuer, name)| !issuer.is_empty() && !name.is_empty()) {
+                let message = format!("a group is written as ISSUER:GROUP, found `{group}`");
+                problems.at(&["approval".into(), "groups".into(), index.into()], message);
+            }
+        }
+    }
 }
 
 impl Fleet {
@@ -182,9 +216,8 @@ impl Check for Fleet {
 impl Check for Wave {
     fn check(&self, problems: &mut Problems) {
         problems.inside(&["clusters".into()], &self.clusters);
-        if self.approval.as_ref().is_some_and(|approval| approval.required == 0) {
-            let message = "at least 1 approval is required; remove `approval` to need none";
-            problems.at(&["approval".into(), "required".into()], message);
+        if let Some(approval) = &self.approval {
+            approval.check(problems);
         }
         check_gates(&self.gates, problems);
         self.check_batches(problems);

@@ -86,6 +86,9 @@ pub struct Verdict {
     pub verdict: Judgement,
     /// Who says so.
     pub author: String,
+    /// Groups they were in when they said so, of those that the wave asks for approval.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// When.
     pub at: Moment,
     /// Why.

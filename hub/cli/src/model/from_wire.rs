@@ -303,6 +303,7 @@ impl From<v1::WhoAmIResponse> for WhoAmI {
             clusters: role.clusters,
             labels: role.labels,
             apps: role.apps,
+            waves: role.waves,
         };
         Self {
             proof,

@@ -67,8 +67,8 @@ pub(crate) fn who_am_i(me: &WhoAmI, now: Timestamp, screen: Screen) -> Page {
         return page;
     }
     page.gap();
-    let mut table = Table::new(["ROLE", "CLUSTERS", "LABELS", "APPS"]);
-    for Role { role, clusters, labels, apps } in &me.roles {
+    let mut table = Table::new(["ROLE", "CLUSTERS", "LABELS", "APPS", "WAVES"]);
+    for Role { role, clusters, labels, apps, waves } in &me.roles {
         let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let or_all = |texts: &[String]| if texts.is_empty() { "all".to_owned() } else { texts.join(",") };
         table.row([
@@ -76,6 +76,7 @@ pub(crate) fn who_am_i(me: &WhoAmI, now: Timestamp, screen: Screen) -> Page {
             Text::plain(or_all(clusters)),
             Text::plain(or_all(&labels)),
             Text::plain(or_all(apps)),
+            Text::plain(or_all(waves)),
         ]);
     }
     page.table(&table, screen);
@@ -116,10 +117,11 @@ NUMBER  WHEN    ACTOR         FROM       ACTION                    TARGET    RES
     #[test]
     fn a_user_sees_what_it_may_do() {
         let role = Role {
-            role: "viewer".into(),
+            role: "promoter".into(),
             clusters: vec![],
             labels: [("env".to_owned(), "dev".to_owned())].into(),
             apps: vec!["shop-*".into()],
+            waves: vec!["dev".into()],
         };
         let me = WhoAmI {
             actor: "user/corp:ada".into(),
@@ -136,8 +138,8 @@ NUMBER  WHEN    ACTOR         FROM       ACTION                    TARGET    RES
 user/corp:ada by OIDC
 Groups: corp:shop
 
-ROLE    CLUSTERS  LABELS   APPS
-viewer  all       env=dev  shop-*
+ROLE      CLUSTERS  LABELS   APPS    WAVES
+promoter  all       env=dev  shop-*  dev
 "
         );
         assert!(shown(&WhoAmI { roles: vec![], ..me }).contains("No role"));

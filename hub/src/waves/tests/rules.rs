@@ -302,6 +302,7 @@ fn the_approval_of_who_made_the_commit_does_not_count_where_another_is_asked_for
         revision: revision(1),
         verdict: muster_spec::Judgement::Approved,
         author: "corp:Alice".to_owned(),
+        groups: Vec::new(),
         at,
         reason: None,
     });
@@ -313,6 +314,34 @@ fn the_approval_of_who_made_the_commit_does_not_count_where_another_is_asked_for
     );
     world.author = true;
     world.ask(Verb::Approve, |wish| wish.author = "bob".to_owned()).unwrap();
+    world.minutes(5);
+    assert_eq!(world.runs(1), Some(1));
+}
+
+#[test]
+fn only_those_approve_whom_the_wave_asks() {
+    let waves = "
+  - {name: dev, clusters: {}}
+  - {name: prod, clusters: {}, approval: {required: 2, users: [carol], groups: ['corp:sre']}}
+";
+    let mut world = World::new(waves, &[1, 1]);
+    world.commit();
+    world.minutes(5);
+    let refused = world.ask(Verb::Approve, |_| {}).unwrap_err();
+    assert!(refused.contains("does not count here, but that of carol and members of corp:sre"), "{refused}");
+    let of_sre = |wish: &mut Wish| {
+        (wish.author, wish.groups) =
+            ("corp:bob".to_owned(), vec!["corp:dev".to_owned(), "corp:sre".to_owned()]);
+    };
+    world.ask(Verb::Approve, of_sre).unwrap();
+    assert_eq!(world.pins[1].verdicts[0].groups, ["corp:sre"], "only what the wave asks for is kept");
+    world.minutes(5);
+    let waiting = &world.decide().outlook.stages[1];
+    assert_eq!(waiting.detail, "1 of 2 approvals for 0000000, of carol and members of corp:sre.");
+    // Somebody else's word changes nothing when they promote, either.
+    let promote = |wish: &mut Wish| wish.wave = Some("prod".parse().unwrap());
+    assert!(world.ask(Verb::Promote, promote).unwrap_err().contains("needs 2 approvals, and has 1"));
+    world.ask(Verb::Approve, |wish| wish.author = "carol".to_owned()).unwrap();
     world.minutes(5);
     assert_eq!(world.runs(1), Some(1));
 }
