@@ -94,6 +94,18 @@ impl Etcd {
         self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect()
     }
 
+    /// What makes it the store of a hub, in the hub's `config.yaml`.
+    pub fn store(&self) -> String {
+        let file = |name: &str| self.file(name).display().to_string();
+        format!(
+            "store:\n  etcd:\n    endpoints: {:?}\n    prefix: /fleet\n    tls: {{ca: {}, certificate: {}, key: {}}}\n",
+            self.endpoints(),
+            file("ca.crt"),
+            file("client.crt"),
+            file("client.key"),
+        )
+    }
+
     /// A file of it: `ca.crt`, `client.crt` or `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)

@@ -28,15 +28,7 @@ impl Replicas {
                 }
                 let config = directory.join("config.yaml");
                 let text = std::fs::read_to_string(&config).unwrap();
-                let file = |name: &str| etcd.file(name).display().to_string();
-                let store = format!(
-                    "store:\n  etcd:\n    endpoints: {:?}\n    prefix: /fleet\n    tls: {{ca: {}, certificate: {}, key: {}}}\n",
-                    etcd.endpoints(),
-                    file("ca.crt"),
-                    file("client.crt"),
-                    file("client.key"),
-                );
-                std::fs::write(config, text + &store).unwrap();
+                std::fs::write(config, text + &etcd.store()).unwrap();
             });
             let hub = started.await;
             hubs.push(hub);

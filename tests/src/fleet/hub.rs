@@ -32,7 +32,19 @@ impl Hub {
     /// # Errors
     /// See [`Error`].
     pub async fn start_with(parent: &Path, arguments: &[&str]) -> Result<Hub, Error> {
-        let directory = parent.join("hub");
+        Hub::start_prepared(&parent.join("hub"), arguments, |_| Ok(())).await
+    }
+
+    /// The same, once something in the hub's directory was changed, such as its `config.yaml`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start_prepared(
+        directory: &Path,
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Hub, Error> {
+        let directory = directory.to_owned();
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let init = Launch::binary("muster-hub")?
             .args(["init", "--dir"])
@@ -41,6 +53,7 @@ impl Hub {
             .run(DEADLINE)
             .await?;
         succeeded("muster-hub init", init)?;
+        prepare(&directory)?;
         let dashboard = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let program = Launch::binary("muster-hub")?
             .args(["run", "--dir"])
@@ -66,6 +79,16 @@ impl Hub {
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.program.restart()?;
         self.listens().await
+    }
+
+    /// Whether it says that it leads, where several share a store.
+    pub fn leads(&self) -> bool {
+        self.program.log().contains("this hub leads")
+    }
+
+    /// Where its configuration and keys are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// HOST:PORT, as agents are told.

@@ -68,7 +68,7 @@ impl Fleet {
     /// # Errors
     /// See [`Error`].
     pub async fn start(files: &BTreeMap<String, Vec<u8>>) -> Result<Fleet, Error> {
-        Fleet::start_with(files, false).await
+        Fleet::start_with(files, false, |_| Ok(())).await
     }
 
     /// The same, with a hub that promotes: it asks Git every second.
@@ -76,10 +76,38 @@ impl Fleet {
     /// # Errors
     /// See [`Error`].
     pub async fn start_promoting(files: &BTreeMap<String, Vec<u8>>) -> Result<Fleet, Error> {
-        Fleet::start_with(files, true).await
+        Fleet::start_with(files, true, |_| Ok(())).await
     }
 
-    async fn start_with(files: &BTreeMap<String, Vec<u8>>, promotes: bool) -> Result<Fleet, Error> {
+    /// The same, once something in the hub's directory was changed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start_prepared(
+        files: &BTreeMap<String, Vec<u8>>,
+        prepare: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Fleet, Error> {
+        Fleet::start_with(files, true, prepare).await
+    }
+
+    /// One more hub for the same repository, in a directory of its own.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn another_hub(
+        &self,
+        prepare: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Hub, Error> {
+        let url = self.git.url("fleet");
+        let arguments = ["--repo", &url, "--repo-interval", "1s"];
+        Hub::start_prepared(&self.scratch.path().join("another-hub"), &arguments, prepare).await
+    }
+
+    async fn start_with(
+        files: &BTreeMap<String, Vec<u8>>,
+        promotes: bool,
+        prepare: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Fleet, Error> {
         let scratch = Scratch::new("fleet")?;
         let git = git::Server::start(git::Options::default())?;
         let repository = git.create("fleet")?;
@@ -87,7 +115,7 @@ impl Fleet {
         repository.commit(&files, "The fleet as it begins")?;
         let url = git.url("fleet");
         let arguments: &[&str] = if promotes { &["--repo", &url, "--repo-interval", "1s"] } else { &[] };
-        let hub = Hub::start_with(scratch.path(), arguments).await?;
+        let hub = Hub::start_prepared(&scratch.path().join("hub"), arguments, prepare).await?;
         Ok(Fleet { agents: BTreeMap::new(), hub, repository, git, scratch })
     }
 
