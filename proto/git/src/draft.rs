@@ -8,7 +8,7 @@ use gix::objs::tree::EntryKind;
 
 use crate::error::tidy;
 use crate::objects::{Entry, Fault, Reader};
-use crate::{GitError, Revision, tree};
+use crate::{GitError, Revision, SigningKey, tree};
 
 /// Most bytes of all files of a draft together.
 const BYTES_MAX: usize = 16 << 20;
@@ -67,7 +67,12 @@ impl From<Fault> for Trouble {
 }
 
 /// The new objects that `draft` takes on top of `parent`.
-pub(crate) fn build(reader: &Reader, parent: Option<Revision>, draft: &Draft) -> Result<Built, Trouble> {
+pub(crate) fn build(
+    reader: &Reader,
+    parent: Option<Revision>,
+    draft: &Draft,
+    key: Option<&SigningKey>,
+) -> Result<Built, Trouble> {
     let bytes: usize = draft.files.values().flatten().map(Vec::len).sum();
     if bytes > BYTES_MAX {
         let limit = BYTES_MAX as u64;
@@ -84,15 +89,21 @@ pub(crate) fn build(reader: &Reader, parent: Option<Revision>, draft: &Draft) ->
         Some(tree) => tree,
         None => objects.add(Kind::Tree, Vec::new())?,
     };
-    let mut text = format!("tree {tree}\n");
+    let mut head = format!("tree {tree}\n");
     if let Some(parent) = parent {
-        text.push_str(&format!("parent {parent}\n"));
+        head.push_str(&format!("parent {parent}\n"));
     }
-    text.push_str(&format!("author {}\n", draft.author.line(draft.time)));
-    text.push_str(&format!("committer {}\n\n", draft.committer.line(draft.time)));
-    text.push_str(draft.message.trim_end());
-    text.push('\n');
-    let commit = objects.add(Kind::Commit, text.into_bytes())?;
+    head.push_str(&format!("author {}\n", draft.author.line(draft.time)));
+    head.push_str(&format!("committer {}\n", draft.committer.line(draft.time)));
+    let message = format!("\n{}\n", draft.message.trim_end());
+    if let Some(key) = key {
+        let signature = key.sign(format!("{head}{message}").as_bytes()).map_err(|reason| {
+            Trouble::Refused(GitError::Unwritable { path: "the signature".to_owned(), reason })
+        })?;
+        // Lines of a header after its first begin with a space.
+        head.push_str(&format!("gpgsig {}\n", signature.trim_end().replace('\n', "\n ")));
+    }
+    let commit = objects.add(Kind::Commit, format!("{head}{message}").into_bytes())?;
     Ok(Built { commit, objects: objects.found.into_values().collect() })
 }
 

@@ -147,6 +147,14 @@ pub enum GitError {
         /// Why it is refused.
         reason: String,
     },
+    /// Sign it, or allow the key: nobody signed the commit whose signature counts.
+    #[error("commit {revision} is not signed by anybody who is allowed to: {reason}")]
+    Unsigned {
+        /// The commit.
+        revision: Revision,
+        /// What was found in place of it.
+        reason: String,
+    },
     /// Raise the limit, or make the repository smaller.
     #[error("{place}: more than {limit} {what}")]
     Limit {

@@ -85,6 +85,7 @@ mod outcome;
 mod push;
 mod remote;
 mod revision;
+mod signature;
 mod transport;
 mod tree;
 mod url;
@@ -98,6 +99,7 @@ pub use outcome::{Change, Fetched};
 pub use push::Pushed;
 pub use remote::{Limits, Remote, Ssh, Timeouts};
 pub use revision::{Revision, RevisionError};
+pub use signature::{AllowedSigners, SigningKey};
 pub use tree::{ReadLimits, SkipReason, Skipped, Tree};
 pub use url::RemoteUrl;
 

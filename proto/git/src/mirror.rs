@@ -15,7 +15,7 @@ use crate::disk::{read_small, remove, write_atomic};
 use crate::objects::{Fault, Objects, Reader};
 use crate::transport::HttpClient;
 use crate::tree::{self, ReadLimits, Stop, Tree};
-use crate::{GitError, Remote, Revision, names};
+use crate::{GitError, Remote, Revision, SigningKey, names};
 
 /// Name of the file that remembers damage over a restart.
 const DAMAGED: &str = "damaged";
@@ -31,6 +31,8 @@ pub struct Mirror {
     pub(crate) objects: Objects,
     pub(crate) state: State,
     pub(crate) client: Option<Arc<HttpClient>>,
+    /// What commits of ours are signed with.
+    pub(crate) signing: Option<Arc<SigningKey>>,
     /// What is wrong with the mirror, if anything is known to be.
     damage: Mutex<Option<String>>,
     _lock: Lock,
@@ -98,6 +100,7 @@ impl Mirror {
             objects,
             state,
             client: None,
+            signing: None,
             damage: Mutex::new(None),
             _lock: lock,
         };
@@ -254,6 +257,11 @@ impl Mirror {
             Some(_) => self.save(),
             None => Ok(()),
         }
+    }
+
+    /// Signs what is pushed from now on with this key, or with none.
+    pub fn sign_with(&mut self, key: Option<Arc<SigningKey>>) {
+        self.signing = key;
     }
 
     /// The directory of the mirror.

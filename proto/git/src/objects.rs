@@ -141,6 +141,11 @@ impl Reader {
         commit.map(|commit| look(&commit)).map_err(|error| Fault::Malformed(id, chain(&error)))
     }
 
+    /// A commit as it is stored.
+    pub(crate) fn commit_data(&self, id: ObjectId) -> Result<Vec<u8>, Fault> {
+        self.load(id, Kind::Commit, self.bytes_max)
+    }
+
     /// The root tree of a commit.
     pub(crate) fn root(&self, commit: ObjectId) -> Result<ObjectId, Fault> {
         self.commit(commit, |commit| commit.tree())

@@ -51,7 +51,7 @@ impl Mirror {
         check_name(branch)?;
         let reference =
             if branch.starts_with("refs/") { branch.to_owned() } else { format!("refs/heads/{branch}") };
-        let built = match draft::build(&self.reader(), expected.copied(), draft) {
+        let built = match draft::build(&self.reader(), expected.copied(), draft, self.signing.as_deref()) {
             Ok(built) => built,
             Err(Trouble::Refused(error)) => return Err(error),
             Err(Trouble::Fault(fault)) => match expected {

@@ -5,4 +5,5 @@ mod following;
 mod growth;
 pub(crate) mod origin;
 mod reading;
+mod signing;
 mod ssh;
