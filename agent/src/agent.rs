@@ -23,7 +23,7 @@ use crate::object::text;
 use crate::reconcile::Reconciler;
 use crate::report::Reports;
 use crate::serve::{self, Standing};
-use crate::source::{Branches, Poller, PollerConfig};
+use crate::source::{Poller, PollerConfig};
 
 /// Snapshots waiting for the reconciler: it takes each at once, and the newest is what counts.
 const UPDATES_MAX: usize = 1;
@@ -105,7 +105,7 @@ async fn term(
         PollerConfig {
             remote: config.remote.clone(),
             directory: config.data_dir.join("git"),
-            branches: Branches { main: config.branch.clone(), pins: config.pins_branch.clone() },
+            branches: config.branches.clone(),
             cluster: config.cluster.clone(),
             interval: config.interval,
             metrics: api.metrics().clone(),

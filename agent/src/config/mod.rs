@@ -20,6 +20,7 @@ use serde::Deserialize;
 pub(crate) use kubernetes::client;
 
 use crate::reach::Reach;
+use crate::source::{Branches, Signers};
 
 const NAMESPACE: &str = "muster-system";
 const BRANCH: &str = "main";
@@ -135,6 +136,16 @@ pub(crate) struct Settings {
     #[arg(long, env = "MUSTER_AGENT_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
     pub(crate) ssh_known_hosts_file: Option<PathBuf>,
 
+    /// Keys of which one must have signed the newest commit of the branch of pins, in a file as
+    /// `gpg.ssh.allowedSignersFile` of Git names one; without it pins need no signature
+    #[arg(long, env = "MUSTER_AGENT_PINS_SIGNED_BY", value_name = "FILE")]
+    pub(crate) pins_signed_by: Option<PathBuf>,
+
+    /// Keys of which one must have signed each commit of the branch that is followed, in such a file; without it
+    /// commits need no signature
+    #[arg(long, env = "MUSTER_AGENT_COMMITS_SIGNED_BY", value_name = "FILE")]
+    pub(crate) commits_signed_by: Option<PathBuf>,
+
     /// Hub to report to; without it the agent works on its own
     #[arg(long, env = "MUSTER_AGENT_HUB", value_name = "HOST:PORT")]
     pub(crate) hub: Option<String>,
@@ -198,8 +209,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Config {
     pub(crate) cluster: ClusterName,
     pub(crate) remote: Remote,
-    pub(crate) branch: String,
-    pub(crate) pins_branch: String,
+    pub(crate) branches: Branches,
     pub(crate) interval: Option<Duration>,
     pub(crate) full_check_interval: Duration,
     pub(crate) hub: Option<String>,
@@ -256,6 +266,8 @@ impl Settings {
             git_ca_file: self.git_ca_file.or(other.git_ca_file),
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
             ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
+            pins_signed_by: self.pins_signed_by.or(other.pins_signed_by),
+            commits_signed_by: self.commits_signed_by.or(other.commits_signed_by),
             hub: self.hub.or(other.hub),
             token_file: self.token_file.or(other.token_file),
             kubeconfig: self.kubeconfig.or(other.kubeconfig),
@@ -298,8 +310,11 @@ impl Settings {
         Ok(Config {
             cluster,
             remote,
-            branch: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
-            pins_branch: self.pins_branch.unwrap_or_else(|| PINS_BRANCH.to_owned()),
+            branches: Branches {
+                main: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
+                pins: self.pins_branch.unwrap_or_else(|| PINS_BRANCH.to_owned()),
+                signers: Signers { pins: self.pins_signed_by, commits: self.commits_signed_by },
+            },
             interval: interval.map_err(|message| wrong("interval", message))?,
             full_check_interval: full_check_interval
                 .map_err(|message| wrong("full-check-interval", message))?

@@ -13,7 +13,7 @@ const LEAST: &[&str] = &["--cluster", "dev", "--repo", "https://git.example/flee
 #[test]
 fn two_settings_are_enough() {
     let config = settings(LEAST).complete().unwrap();
-    assert_eq!((config.branch.as_str(), config.namespace.as_str()), ("main", "muster-system"));
+    assert_eq!((config.branches.main.as_str(), config.namespace.as_str()), ("main", "muster-system"));
     assert_eq!((config.interval, config.log_format), (None, LogFormat::Text));
 }
 
@@ -21,7 +21,7 @@ fn two_settings_are_enough() {
 fn flags_go_before_the_file() {
     let file = file::parse(b"cluster: other\nbranch: stable\nlog-format: json\n").unwrap();
     let config = settings(LEAST).or(file).check().unwrap();
-    assert_eq!((config.cluster.as_str(), config.branch.as_str()), ("dev", "stable"));
+    assert_eq!((config.cluster.as_str(), config.branches.main.as_str()), ("dev", "stable"));
     assert_eq!(config.log_format, LogFormat::Json);
 }
 

@@ -10,6 +10,7 @@ mod poll;
 mod read;
 mod revisions;
 mod rules;
+mod signers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use serde_json::Value;
 pub(crate) use muster_spec::Conflicts;
 pub(crate) use poll::{Branches, Poller, PollerConfig, read_once};
 pub(crate) use rules::Rules;
+pub(crate) use signers::Signers;
 
 use crate::drift::Ignores;
 use crate::health::rules::HealthRules;

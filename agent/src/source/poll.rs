@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use super::inputs::Delivered;
 use super::read::{Pace, Reading};
 use super::revisions::Catalogs;
+use super::signers::Signers;
 use super::{Kind, Problem, Snapshot, Update};
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -49,6 +50,8 @@ pub(crate) struct Branches {
     pub(crate) main: String,
     /// The one with the pins of waves; there may be none.
     pub(crate) pins: String,
+    /// Who must have signed them.
+    pub(crate) signers: Signers,
 }
 
 /// Asks Git for news, for ever.
@@ -163,7 +166,7 @@ pub(crate) async fn read_once(
     directory: &Path,
     metrics: &Metrics,
 ) -> Result<Snapshot, String> {
-    let branches = Branches { main: config.branch.clone(), pins: config.pins_branch.clone() };
+    let branches = config.branches.clone();
     let (remote, cluster) = (config.remote.clone(), config.cluster.clone());
     let (directory, metrics) = (directory.to_owned(), metrics.clone());
     let work = tokio::task::spawn_blocking(move || {
@@ -207,12 +210,17 @@ fn look(
     if state.last == Some(at) {
         return Ok(None);
     }
+    branches.signers.check_commit(mirror, &head)?;
+    if let Some(pins) = &at.1 {
+        branches.signers.check_pins(mirror, pins)?;
+    }
     let mut reading = Reading {
         mirror,
         catalogs: &mut state.catalogs,
         delivered: &mut state.delivered,
         metrics,
         branch: &branches.main,
+        signers: &branches.signers,
         cluster,
         fetch,
     };

@@ -14,6 +14,7 @@ use super::inputs::{AtRevision, Delivered, Found};
 use super::pins::{Choice, Following, Known, Pinned, following};
 use super::revisions::Catalogs;
 use super::rules::rules;
+use super::signers::Signers;
 use super::{Content, Kind, Manifest, Options, Problem, Retry, Snapshot, Wanted, place};
 use crate::drift::Ignores;
 use crate::health::rules::HealthRules;
@@ -36,6 +37,8 @@ pub(super) struct Reading<'a> {
     pub(super) metrics: &'a Metrics,
     /// The branch that is followed; pinned revisions must be on it.
     pub(super) branch: &'a str,
+    /// Whose signatures revisions must have.
+    pub(super) signers: &'a Signers,
     pub(super) cluster: &'a ClusterName,
     /// Whether the server may be asked for what is not here.
     pub(super) fetch: bool,

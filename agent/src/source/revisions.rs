@@ -95,10 +95,13 @@ impl Reading<'_> {
         for (track, revision) in asked.revisions {
             let pinned = match refused.get(&revision) {
                 Some(problem) => Pinned::Refused(problem.clone()),
-                None => match self.catalogs.at(self.mirror, revision) {
-                    Ok(catalog) => Pinned::At(revision, catalog),
-                    Err(error) => Pinned::Refused(refusal(&revision, &error.to_string())),
-                },
+                None => {
+                    let checked = self.signers.check_commit(self.mirror, &revision);
+                    match checked.and_then(|()| self.catalogs.at(self.mirror, revision)) {
+                        Ok(catalog) => Pinned::At(revision, catalog),
+                        Err(error) => Pinned::Refused(refusal(&revision, &error.to_string())),
+                    }
+                }
             };
             tracks.tracks.insert(track, pinned);
         }

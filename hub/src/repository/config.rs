@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use muster_git::{Credentials, Remote};
+use muster_git::{AllowedSigners, Credentials, GitError, Remote, SigningKey};
 use serde::Deserialize;
 
 const BRANCH_DEFAULT: &str = "main";
@@ -50,6 +50,13 @@ pub struct RepositoryFlags {
     /// Accepted host keys for a repository over ssh.
     #[arg(long, env = "MUSTER_HUB_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
     pub ssh_known_hosts_file: Option<PathBuf>,
+    /// Private key that commits of pins are signed with, as `ssh-keygen -t ed25519` makes it, without a passphrase.
+    #[arg(long, env = "MUSTER_HUB_SIGNING_KEY_FILE", value_name = "FILE")]
+    pub signing_key_file: Option<PathBuf>,
+    /// Keys other than the hub's own that may have signed the newest commit of the branch of pins, in a file as
+    /// `gpg.ssh.allowedSignersFile` of Git names one. Without it and a key of its own the hub asks for no signature.
+    #[arg(long, env = "MUSTER_HUB_PINS_SIGNED_BY", value_name = "FILE")]
+    pub pins_signed_by: Option<PathBuf>,
 }
 
 /// Where the fleet's desired state is.
@@ -65,6 +72,25 @@ pub struct RepositorySettings {
     pub interval: Duration,
     /// Where the copy of it lies, if not in the hub's directory.
     pub mirror: Option<PathBuf>,
+    /// What commits of pins are signed with.
+    pub signing_key: Option<PathBuf>,
+    /// Who else may have signed them.
+    pub pins_signed_by: Option<PathBuf>,
+}
+
+impl RepositorySettings {
+    /// Who may have signed the branch of pins; `None` when nobody need have.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub(super) fn pin_signers(&self) -> Result<Option<AllowedSigners>, GitError> {
+        let others = self.pins_signed_by.as_deref().map(AllowedSigners::read).transpose()?;
+        let own = self.signing_key.as_deref().map(SigningKey::read).transpose()?;
+        Ok(match own {
+            Some(own) => Some(others.unwrap_or_default().and("muster-hub", &own)),
+            None => others,
+        })
+    }
 }
 
 impl RepositoryFlags {
@@ -81,6 +107,8 @@ impl RepositoryFlags {
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
             repo_mirror: self.repo_mirror.or(other.repo_mirror),
             ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
+            signing_key_file: self.signing_key_file.or(other.signing_key_file),
+            pins_signed_by: self.pins_signed_by.or(other.pins_signed_by),
         }
     }
 
@@ -111,7 +139,15 @@ impl RepositoryFlags {
                 remote.ca_file = self.git_ca_file;
                 remote.ssh.key_file = self.ssh_key_file;
                 remote.ssh.known_hosts_file = self.ssh_known_hosts_file;
-                Some(RepositorySettings { remote, branch, pins_branch, interval, mirror: self.repo_mirror })
+                Some(RepositorySettings {
+                    remote,
+                    branch,
+                    pins_branch,
+                    interval,
+                    mirror: self.repo_mirror,
+                    signing_key: self.signing_key_file,
+                    pins_signed_by: self.pins_signed_by,
+                })
             }
             Err(error) => {
                 problems.push(format!("repository: url: {error}"));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use muster_git::{GitError, Mirror, ReadLimits};
+use muster_git::{AllowedSigners, GitError, Mirror, ReadLimits};
 use muster_spec::{Catalog, Revision};
 
 use super::round::{State, sentence};
@@ -22,10 +22,12 @@ impl State {
     ) -> Result<Scene, GitError> {
         let old = Arc::clone(&self.scene);
         let branch = self.settings.branch.clone();
+        let signed_by = self.settings.pin_signers()?;
         let mirror = self.mirror()?;
         let mut scene = Scene { head: Some(spec(head)), ..Scene::default() };
         if let Some(pins) = pins {
             read_pins(mirror, &pins, &mut scene)?;
+            scene.unsigned = unsigned(mirror, &pins, signed_by.as_ref());
         }
         let mut wanted: BTreeSet<Revision> =
             scene.pins.keys().flat_map(|(_, track)| scene.revisions(track)).collect();
@@ -135,6 +137,7 @@ impl State {
             remarks: self.scene.remarks.clone(),
             blocked: self.scene.blocked.clone(),
             unclear: self.scene.unclear.clone(),
+            unsigned: self.scene.unsigned.clone(),
             asked: self.scene.asked.iter().chain([revision]).cloned().collect(),
             ..Scene::default()
         };
@@ -165,6 +168,19 @@ fn read_pins(mirror: &Mirror, at: &muster_git::Revision, scene: &mut Scene) -> R
     }
     scene.pins = catalog.pins.into_iter().map(|(key, pin)| (key, pin.value.spec)).collect();
     Ok(())
+}
+
+/// Why nothing may be built on the branch of pins: an agent that trusts the hub's signature would trust all below it.
+fn unsigned(
+    mirror: &Mirror,
+    newest: &muster_git::Revision,
+    signers: Option<&AllowedSigners>,
+) -> Option<String> {
+    let error = mirror.signed_by(newest, signers?).err()?;
+    Some(format!(
+        "Nothing is promoted: on the branch of pins, {error}. Look at what it changed; then push a commit on top of it \
+         that is signed by somebody who may, an empty one to let it stand."
+    ))
 }
 
 /// Who made a commit, if it says so.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use muster_git::{Draft, GitError, Mirror, Person, Pushed};
+use muster_git::{Draft, GitError, Mirror, Person, Pushed, SigningKey};
 use muster_spec::{Revision, TrackName};
 
 use super::config::RepositorySettings;
@@ -141,7 +141,12 @@ impl State {
     pub(super) fn mirror(&mut self) -> Result<&mut Mirror, GitError> {
         match &mut self.mirror {
             Some(mirror) => Ok(mirror),
-            none => Ok(none.insert(Mirror::open(&self.directory, self.settings.remote.clone())?)),
+            none => {
+                let mut mirror = Mirror::open(&self.directory, self.settings.remote.clone())?;
+                let key = self.settings.signing_key.as_deref().map(SigningKey::read).transpose()?;
+                mirror.sign_with(key.map(Arc::new));
+                Ok(none.insert(mirror))
+            }
         }
     }
 

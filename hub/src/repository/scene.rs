@@ -39,6 +39,8 @@ pub(super) struct Scene {
     pub(super) blocked: BTreeMap<TrackName, String>,
     /// A pin of which not even the track is known.
     pub(super) unclear: Option<String>,
+    /// The branch of pins ends with a commit of nobody who may.
+    pub(super) unsigned: Option<String>,
     /// Revisions that somebody asked about.
     pub(super) asked: BTreeSet<Revision>,
     /// The clusters of each wave.
@@ -155,8 +157,8 @@ impl Scene {
 
     /// Why nothing can be decided with these documents, if so.
     pub(super) fn obstacle(&self) -> Option<String> {
-        if self.unclear.is_some() {
-            return self.unclear.clone();
+        if let Some(why) = self.unsigned.as_ref().or(self.unclear.as_ref()) {
+            return Some(why.clone());
         }
         let catalog = self.documents()?;
         let broken = [Kind::Fleet, Kind::Cluster].into_iter().find(|kind| catalog.has_broken(*kind))?;

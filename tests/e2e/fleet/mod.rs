@@ -10,6 +10,7 @@ mod identity;
 mod manifests;
 mod overlays;
 mod promoters;
+mod signing;
 mod story;
 mod view;
 mod waves;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::Api;
-use muster_tests::fleet::{DEADLINE, Fleet, Target};
+use muster_tests::fleet::{AgentOptions, DEADLINE, Fleet, Target};
 use muster_tests::{git, wait};
 use serde_json::Value;
 
@@ -90,11 +90,19 @@ impl Story {
         files
     }
 
-    pub(super) async fn join(mut fleet: Fleet, targets: Vec<Target>) -> Story {
+    pub(super) async fn join(fleet: Fleet, targets: Vec<Target>) -> Story {
+        // Agents hear of news from the hub alone, so that hints are what moves them.
+        Story::join_with(fleet, targets, |options| options.interval("1h")).await
+    }
+
+    pub(super) async fn join_with(
+        mut fleet: Fleet,
+        targets: Vec<Target>,
+        with: impl Fn(AgentOptions) -> AgentOptions,
+    ) -> Story {
         for target in &targets {
             let token = fleet.hub.token(&target.name).await.unwrap();
-            // Agents hear of news from the hub alone, so that hints are what moves them.
-            let options = fleet.agent_options(&target.name, &target.kubeconfig).interval("1h");
+            let options = with(fleet.agent_options(&target.name, &target.kubeconfig));
             let options = options.hub(&fleet.hub.address(), &token).unwrap();
             fleet.add(options).unwrap();
         }

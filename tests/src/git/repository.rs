@@ -167,6 +167,23 @@ impl Repository {
         Ok(self.git_with_input(&arguments, &stream)?.trim().to_owned())
     }
 
+    /// Makes one commit that is signed with this key of SSH, and returns its revision.
+    ///
+    /// # Errors
+    /// Git or ssh-keygen refuses.
+    pub fn make_signed(&self, change: &Change, key: &Path) -> Result<String, Error> {
+        // fast-import cannot sign, and nobody may see the branch without the signature.
+        let aside = Change { branch: "unsigned".to_owned(), ..change.clone() };
+        let parent = self.resolve(&format!("refs/heads/{}", change.branch))?;
+        let unsigned = self.make(&aside.after(change.parent.as_ref().unwrap_or(&parent)))?;
+        let (tree, key) = (format!("{unsigned}^{{tree}}"), format!("user.signingKey={}", key.display()));
+        let signing = ["-c", "gpg.format=ssh", "-c", &key, "commit-tree", "-S", "-p", &parent];
+        let signed = self.git(&[&signing[..], &["-m", &change.message, &tree]].concat())?.trim().to_owned();
+        self.delete_branch("unsigned")?;
+        self.set_branch(&change.branch, &signed)?;
+        Ok(signed)
+    }
+
     /// The revision that a branch, tag or other name stands for.
     ///
     /// # Errors
