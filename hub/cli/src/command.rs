@@ -6,6 +6,7 @@ mod bootstrap;
 mod diff;
 mod follow;
 mod lint;
+mod overlay;
 mod render;
 mod waves;
 
@@ -128,6 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             let hub = &mut hub(&options).await?;
             waves::history(hub, printer, track.as_deref(), wave.as_deref(), limit).await
         }
+        Command::Promote(arguments) if arguments.images => overlay::run(&arguments, printer),
         Command::Promote(_)
         | Command::Approve(_)
         | Command::Reject(_)

@@ -21,6 +21,7 @@ mod hub;
 mod lint;
 mod model;
 mod output;
+mod overlay;
 mod render;
 mod repository;
 #[cfg(test)]

@@ -76,6 +76,11 @@ impl Printer {
         write(&page(self.screen).finish(self.colour))
     }
 
+    /// Whether what is written may have colours.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.colour
+    }
+
     /// True when people read it.
     pub(crate) fn is_for_people(&self) -> bool {
         matches!(self.format, Output::Table | Output::Wide)

@@ -1,5 +1,7 @@
 //! What is decided about tracks in waves.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// What is decided about a track.
@@ -42,6 +44,27 @@ pub(crate) struct PromoteArguments {
     /// Why; it is kept with the decision
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Promotes images in place of a commit: the overlay of the wave --to gets those of the wave --from, as a commit
+    #[arg(long, requires = "from", requires = "to", conflicts_with = "revision", help_heading = "Images")]
+    pub(crate) images: bool,
+    /// The wave whose images are taken
+    #[arg(long, value_name = "WAVE", requires = "images", help_heading = "Images")]
+    pub(crate) from: Option<String>,
+    /// Only the image of this name; may be given several times
+    #[arg(long, value_name = "NAME", requires = "images", help_heading = "Images")]
+    pub(crate) image: Vec<String>,
+    /// Shows what would change, and changes nothing
+    #[arg(long, requires = "images", help_heading = "Images")]
+    pub(crate) dry_run: bool,
+    /// The branch that gets the commit: a new one, or one to go on with [default: promote/APP-to-WAVE]
+    #[arg(long, value_name = "NAME", requires = "images", help_heading = "Images")]
+    pub(crate) branch: Option<String>,
+    /// Pushes the branch there
+    #[arg(long, value_name = "REMOTE", requires = "images", num_args = 0..=1, default_missing_value = "origin", help_heading = "Images")]
+    pub(crate) push: Option<String>,
+    /// Root of the fleet's repository
+    #[arg(long, value_name = "PATH", default_value = ".", help_heading = "Images")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
