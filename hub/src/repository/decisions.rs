@@ -47,7 +47,7 @@ pub(super) fn list(
 }
 
 /// The decisions that a commit message tells of. Lines that are none are passed over.
-fn read(message: &str) -> Vec<Decided> {
+pub(super) fn read(message: &str) -> Vec<Decided> {
     let mut all: Vec<Decided> = Vec::new();
     for line in message.lines() {
         let Some((key, value)) = line.split_once(": ") else { continue };

@@ -15,6 +15,7 @@ mod config;
 mod contents;
 mod decisions;
 mod follow;
+mod moved;
 mod read;
 mod reports;
 mod round;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_git::{AllowedSigners, GitError, Mirror, ReadLimits};
-use muster_spec::{Catalog, Revision};
+use muster_spec::{Catalog, Revision, TrackName, WaveName, WavePinSpec};
 
 use super::round::{State, sentence};
 use super::scene::Scene;
-use crate::waves::Author;
+use crate::waves::{Author, TakenBack, taken_back};
 
 /// Fewest digits of an abbreviated revision.
 const DIGITS_MIN: usize = 7;
@@ -35,6 +35,8 @@ impl State {
         let asked: Vec<muster_git::Revision> = wanted.iter().filter_map(git).collect();
         let history = mirror.history(&branch, &asked)?;
         scene.positions = history.iter().enumerate().map(|(at, commit)| (spec(*commit), at)).collect();
+        scene.taken_back = self.taken_back(&scene, pins)?;
+        let mirror = self.mirror()?;
         let mut kept = Vec::new();
         for revision in asked.iter().chain([&head]) {
             let name = spec(*revision);
@@ -62,6 +64,27 @@ impl State {
         self.contents.retain(&kept.iter().copied().collect());
         self.compare(&mut scene, &kept)?;
         Ok(scene)
+    }
+
+    /// Pins that somebody put behind the hub's last word.
+    fn taken_back(
+        &mut self,
+        scene: &Scene,
+        pins: Option<muster_git::Revision>,
+    ) -> Result<BTreeMap<(WaveName, TrackName), TakenBack>, GitError> {
+        let Some(newest) = pins else { return Ok(BTreeMap::new()) };
+        let branch = self.settings.pins_branch.clone();
+        let mut moved = std::mem::take(&mut self.moved);
+        let followed = self.mirror().and_then(|mirror| moved.follow(mirror, &branch, newest));
+        self.moved = moved;
+        followed?;
+        let found = self.moved.last().iter().filter_map(|(key, last)| {
+            let none = || WavePinSpec::new(key.0.clone(), key.1.clone());
+            let pin = scene.pins.get(key).cloned().unwrap_or_else(none);
+            let revision = taken_back(&pin, last, &scene.facts(&key.1))?;
+            Some((key.clone(), TakenBack { revision, by: self.moved.by_hand().to_owned() }))
+        });
+        Ok(found.collect())
     }
 
     /// Tells for each track and wave what each revision gives it.
@@ -138,6 +161,7 @@ impl State {
             blocked: self.scene.blocked.clone(),
             unclear: self.scene.unclear.clone(),
             unsigned: self.scene.unsigned.clone(),
+            taken_back: self.scene.taken_back.clone(),
             asked: self.scene.asked.iter().chain([revision]).cloned().collect(),
             ..Scene::default()
         };

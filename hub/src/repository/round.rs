@@ -11,6 +11,7 @@ use muster_spec::{Revision, TrackName};
 use super::config::RepositorySettings;
 use super::contents::Contents;
 use super::decisions::{self, Decided};
+use super::moved::Moved;
 use super::reports::{Reports, Sightings};
 use super::scene::Scene;
 use crate::access::policy::Grant;
@@ -69,6 +70,7 @@ pub(super) struct State {
     pub(super) mirror: Option<Mirror>,
     pub(super) scene: Arc<Scene>,
     pub(super) contents: Contents,
+    pub(super) moved: Moved,
     sightings: Sightings,
     /// The heads of both branches that the scene is of.
     read: Option<(muster_git::Revision, Option<muster_git::Revision>)>,
@@ -110,6 +112,7 @@ impl State {
             mirror: None,
             scene: Arc::default(),
             contents: Contents::default(),
+            moved: Moved::default(),
             sightings: Sightings::default(),
             read: None,
             fetched_at: None,

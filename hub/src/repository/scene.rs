@@ -14,7 +14,7 @@ use muster_spec::{
 
 use super::reports::{Reports, Sightings};
 use crate::access::policy::{ClusterView, Grant};
-use crate::waves::{Author, Content, Facts, GateAnswers, Member, Move, Place, Track};
+use crate::waves::{Author, Content, Facts, GateAnswers, Member, Move, Place, TakenBack, Track};
 
 /// Pins by wave and track.
 pub(super) type Pins = BTreeMap<(WaveName, TrackName), WavePinSpec>;
@@ -27,6 +27,8 @@ pub(super) struct Scene {
     /// The documents at the head, and at each revision that is pinned.
     pub(super) catalogs: BTreeMap<Revision, Arc<Catalog>>,
     pub(super) pins: Pins,
+    /// What the hub said last of pins, where they are not so any more, and who changed that.
+    pub(super) taken_back: BTreeMap<(WaveName, TrackName), TakenBack>,
     /// Commits of the branch, older ones with lower numbers.
     pub(super) positions: BTreeMap<Revision, usize>,
     /// Who made the commits whose documents are here.
@@ -205,7 +207,9 @@ impl Scene {
             members.sort_by(|one, other| {
                 (one.silent.is_some(), &one.cluster).cmp(&(other.silent.is_some(), &other.cluster))
             });
-            places.push(Place { wave, pin, members, frozen: frozen.clone(), answers: Arc::clone(answers) });
+            let taken_back = self.taken_back.get(&key).cloned();
+            let answers = Arc::clone(answers);
+            places.push(Place { wave, pin, members, frozen: frozen.clone(), taken_back, answers });
         }
         Some(Track { name: name.clone(), head, places })
     }

@@ -1,6 +1,6 @@
 //! Whose word lets a revision enter a wave?
 
-use muster_spec::{Approval, Judgement, Revision};
+use muster_spec::{Approval, Judgement, Revision, WavePinSpec};
 
 use super::facts::{Facts, Track};
 use super::tally::short;
@@ -17,6 +17,14 @@ impl Track<'_> {
         yes.filter(|verdict| counts(&verdict.author, &verdict.groups))
             .map(|verdict| verdict.author.clone())
             .collect()
+    }
+
+    /// Leaves of the verdicts in a pin those that count when a revision has entered: who rejected this one has changed
+    /// their mind, or was overruled.
+    pub(super) fn settle(&self, facts: &dyn Facts, wave: usize, entered: &Revision, pin: &mut WavePinSpec) {
+        pin.verdicts.retain(|verdict| {
+            verdict.verdict == Judgement::Rejected && !self.is_same(facts, wave, &verdict.revision, entered)
+        });
     }
 }
 

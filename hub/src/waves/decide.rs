@@ -128,6 +128,9 @@ impl At<'_> {
             paused(&mut stage, hold);
             return (stage, offer, None);
         }
+        if let Some(rejection) = self.turn_away(&mut stage) {
+            return (stage, offer, Some(rejection));
+        }
         let is_rolling = pin.clusters.is_some() && pin.revision.is_some();
         let moved = match candidate {
             // What goes well is finished first; what does not is overtaken.
@@ -319,7 +322,7 @@ impl At<'_> {
         next.previous_revision.clone_from(previous);
         next.revision = Some(to.clone());
         next.clusters = clusters;
-        next.verdicts.retain(|verdict| verdict.verdict == Judgement::Rejected);
+        self.track.settle(self.facts, self.number, to, &mut next);
         let excess = next.verdicts.len().saturating_sub(REJECTIONS_MAX);
         next.verdicts.drain(..excess);
         let moved = self.moved(Action::Promote, next, pin.revision.as_ref(), evidence);
@@ -354,13 +357,19 @@ impl At<'_> {
         if !stage.tally.suffices() {
             return None;
         }
+        let revision = pin.revision.as_ref()?;
+        if let Some(why) = self.rejection(revision) {
+            stage.state = State::Rejected;
+            stage.detail = why;
+            return None;
+        }
         if let Some(why) = &self.place.frozen {
             stage.state = State::Frozen;
             stage.detail = format!("The next batch waits: {why}.");
             return None;
         }
         let mut evidence = vec![evidence("health", stage.tally.sentence())];
-        match self.gates(pin.revision.as_ref()?) {
+        match self.gates(revision) {
             Ok(passed) => evidence.extend(passed),
             Err(why) => {
                 stage.state = State::Gated;
@@ -370,7 +379,7 @@ impl At<'_> {
         }
         let mut next = pin.clone();
         next.clusters = self.batch_after(stage.reached);
-        Some(self.moved(Action::Extend, next, pin.revision.as_ref(), evidence))
+        Some(self.moved(Action::Extend, next, Some(revision), evidence))
     }
 
     /// A wave that is to undo by itself what it halted with.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use muster_spec::{AppName, ClusterName, Judgement, Revision, TrackName, Verdict, Wave, WavePinSpec};
 
 use super::gates::GateAnswers;
+use super::taken_back::TakenBack;
 
 /// Stands for what a revision gives the clusters of a wave: equal where nothing differs.
 pub type Content = String;
@@ -69,6 +70,8 @@ pub struct Place<'a> {
     pub members: Vec<Member>,
     /// Why nothing may move now, by the windows of fleet and apps.
     pub frozen: Option<String>,
+    /// What somebody took back here by a commit of their own, and what nothing says of yet.
+    pub taken_back: Option<TakenBack>,
     /// What the gates of the wave said, about this track and perhaps others.
     pub answers: Arc<GateAnswers>,
 }

@@ -21,6 +21,7 @@ mod facts;
 mod gates;
 mod moves;
 mod outlook;
+mod taken_back;
 mod tally;
 mod wish;
 
@@ -30,6 +31,7 @@ pub use self::{
     gates::{GateAnswer, GateAnswered, GateAnswers, GateCheck},
     moves::{Action, Move, commit_message},
     outlook::{Outlook, Stage, State},
+    taken_back::{LastMove, TakenBack, taken_back},
     tally::Tally,
     wish::{Refusal, Verb, Wish, wish},
 };

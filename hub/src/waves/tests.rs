@@ -164,7 +164,18 @@ impl World {
                 Member { cluster: name.clone(), silent, apps: apps.into_iter().collect() }
             });
             let (pin, members) = (self.pins[at].clone(), members.collect());
-            Place { wave, pin, members, frozen: self.frozen.clone(), answers: Arc::new(self.answers(wave)) }
+            let last = self.log.iter().rev().find(|one| one.pin.wave == wave.name);
+            let last = last
+                .and_then(|one| Some(LastMove { revision: one.pin.revision.clone()?, reached: one.reached }));
+            let taken_back = last.and_then(|last| taken_back(&pin, &last, self));
+            Place {
+                wave,
+                pin,
+                members,
+                frozen: self.frozen.clone(),
+                taken_back: taken_back.map(|revision| TakenBack { revision, by: "carol".to_owned() }),
+                answers: Arc::new(self.answers(wave)),
+            }
         });
         Track { name: track(), head: revision(self.head), places: places.collect() }
     }

@@ -293,6 +293,7 @@ impl Asked<'_> {
         if pin.clusters.is_none() {
             pin.previous_revision.clone_from(&pin.revision);
         }
+        self.track.settle(self.facts, number, &revision, &mut pin);
         pin.revision = Some(revision);
         let first = place.wave.batches.first().map(|first| first.of(place.members.len()).max(1));
         pin.clusters = first.filter(|count| *count < place.members.len()).map(|count| {
@@ -302,7 +303,6 @@ impl Asked<'_> {
             clusters
         });
         pin.hold = None;
-        pin.verdicts.retain(|verdict| verdict.verdict == Judgement::Rejected);
         pin.evidence = vec![Evidence {
             gate: "health".to_owned(),
             detail: format!("{}: {}; not waited for to soak", before.wave, before.tally.sentence()),

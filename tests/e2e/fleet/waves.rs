@@ -1,5 +1,6 @@
 //! Revisions go from dev to staging to prod, each step a commit, each step proved.
 
+use std::process::Command;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -9,6 +10,7 @@ use std::time::Instant;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::Api;
 use muster_tests::fleet::{DEADLINE, Target};
+use muster_tests::scratch::Scratch;
 use muster_tests::{git, wait};
 
 use super::story::{ARRIVAL, FLEET, Story, app, cluster, deployment, settings, timeline};
@@ -59,6 +61,16 @@ async fn promote(targets: Vec<Target>) {
     println!("rolled back everywhere after {:.1} s", asked.elapsed().as_secs_f64());
     story.until_at("web", "prod", &second).await;
 
+    // What a person takes back on the branch with git alone stays away, too.
+    let sixth = story.commit("apps/web/web.yaml", deployment("nginx:1.27"), "nginx 1.27");
+    story.until("web", "prod", "AwaitingApproval").await;
+    story.decide(&["approve", "web"]).await;
+    story.until_at("web", "prod", &sixth).await;
+    revert_newest_pins(&story);
+    story.until_image("prod", "nginx:1.25").await;
+    story.until("web", "prod", "Rejected").await;
+    assert_eq!(story.image("staging").await.as_deref(), Some("nginx:1.27"));
+
     let steps = |wave: &str, action: &str, to: &str| (wave.to_owned(), action.to_owned(), to.to_owned());
     let expected = [
         steps("staging", "promote", &first),
@@ -73,19 +85,40 @@ async fn promote(targets: Vec<Target>) {
         steps("dev", "rollback", &second),
         steps("staging", "rollback", &second),
         steps("prod", "rollback", &second),
+        steps("dev", "follow", &sixth),
+        steps("staging", "promote", &sixth),
+        steps("prod", "approve", &sixth),
+        steps("prod", "promote", &sixth),
+        steps("prod", "reject", &sixth),
     ];
     assert_eq!(timeline(&story.fleet.repository, "web"), expected);
-    let message = story.pins(&["log", "-1", "--format=%an%n%B", "muster"]);
+    let message = story.pins(&["log", "-1", "--format=%an%n%B", "--grep", "prices", "muster"]);
     assert!(message.starts_with("admin\nMove web in 3 waves\n"), "{message}");
     assert!(message.contains("\nprices are wrong\n"), "{message}");
     let approved = story.pins(&["log", "--format=%an %s", "muster", "--", "waves/prod/web.yaml"]);
     assert!(approved.contains("admin Approve web for prod"), "{approved}");
     assert!(approved.contains("muster-hub Promote web to prod"), "{approved}");
-    let (_, history) = story.fleet.hub.json(&["history", "web", "--limit", "3"]).await.unwrap();
+    let (_, history) = story.fleet.hub.json(&["history", "web", "--limit", "8"]).await.unwrap();
     let decisions = history["decisions"].as_array().unwrap();
     let actions: Vec<_> = decisions.iter().map(|one| one["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["rollback"; 3]);
-    assert!(decisions.iter().all(|one| one["author"] == "admin"));
+    assert_eq!(actions[..5], ["reject", "promote", "approve", "promote", "follow"]);
+    assert_eq!(actions[5..], ["rollback"; 3]);
+    assert!(decisions[5..].iter().all(|one| one["author"] == "admin"));
+}
+
+/// As a person does it, in a clone.
+fn revert_newest_pins(story: &Story) {
+    let clone = Scratch::new("clone").unwrap();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+        let mut command = Command::new("git");
+        command.current_dir(clone.path()).args(identity).args(arguments);
+        assert!(command.status().unwrap().success(), "{arguments:?}");
+    };
+    let origin = story.fleet.git.url("fleet");
+    git(&["clone", "--quiet", "--branch", "muster", &origin, "."]);
+    git(&["revert", "--no-edit", "HEAD"]);
+    git(&["push", "--quiet", "origin", "muster"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -319,6 +319,45 @@ fn the_approval_of_who_made_the_commit_does_not_count_where_another_is_asked_for
 }
 
 #[test]
+fn what_is_reverted_on_the_branch_does_not_come_again() {
+    let mut world = usual();
+    world.commit();
+    world.minutes(20);
+    let before = world.pins[1].clone();
+    let fix = world.commit();
+    world.minutes(20);
+    assert_eq!(world.runs(1), Some(fix));
+    world.pins[1] = WavePinSpec { verdicts: Vec::new(), ..before };
+    world.minutes(10);
+    assert_eq!((world.state(1), world.runs(1)), (State::Rejected, Some(1)));
+    let said = world.pins[1].verdicts.last().unwrap();
+    assert_eq!((said.author.as_str(), number(&said.revision)), ("carol", fix));
+    assert_eq!(world.actions().last().unwrap(), "reject staging 3/3");
+    // A newer one comes; and who says so by name has this one again.
+    let newer = world.commit();
+    world.minutes(30);
+    assert_eq!(world.runs(1), Some(newer));
+}
+
+#[test]
+fn a_batch_that_is_reverted_is_the_last() {
+    let mut world = usual();
+    world.commit();
+    while world.pins[1].revision.is_none() {
+        world.minutes(1);
+    }
+    let before = world.pins[1].clone();
+    assert_eq!(before.clusters.as_ref().map(Vec::len), Some(1));
+    while world.pins[1].clusters == before.clusters {
+        world.minutes(1);
+    }
+    world.pins[1] = before;
+    world.minutes(30);
+    assert_eq!(world.state(1), State::Rejected);
+    assert_eq!(world.pins[1].clusters.as_ref().map(Vec::len), Some(1), "no further batch");
+}
+
+#[test]
 fn only_those_approve_whom_the_wave_asks() {
     let waves = "
   - {name: dev, clusters: {}}
