@@ -35,7 +35,8 @@ pub struct Choices {
     branch: Option<String>,
 
     /// Read credentials for Git from the Secret muster-agent-git: `credentials` for https, `ssh-key` and
-    /// `known-hosts` for ssh, `ca.crt` for a server with a certificate of its own
+    /// `known-hosts` for ssh, `ca.crt` for a server with a certificate of its own, `source-credentials` for other
+    /// repositories of apps, `pins-signers` and `commits-signers` for keys that must have signed
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     git_secret: Vec<GitKey>,
 
@@ -69,6 +70,9 @@ enum GitKey {
     KnownHosts,
     #[value(name = "ca.crt")]
     CaCrt,
+    SourceCredentials,
+    PinsSigners,
+    CommitsSigners,
 }
 
 impl GitKey {
@@ -79,6 +83,9 @@ impl GitKey {
             GitKey::SshKey => ("ssh-key-file", "ssh-key"),
             GitKey::KnownHosts => ("ssh-known-hosts-file", "known-hosts"),
             GitKey::CaCrt => ("git-ca-file", "ca.crt"),
+            GitKey::SourceCredentials => ("source-credentials-file", "source-credentials"),
+            GitKey::PinsSigners => ("pins-signed-by", "pins-signers"),
+            GitKey::CommitsSigners => ("commits-signed-by", "commits-signers"),
         }
     }
 }

@@ -136,6 +136,11 @@ pub(crate) struct Settings {
     #[arg(long, env = "MUSTER_AGENT_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
     pub(crate) ssh_known_hosts_file: Option<PathBuf>,
 
+    /// File with the credentials for other repositories that apps have their manifests from: a `git credential-store`
+    /// file with a line for each server
+    #[arg(long, env = "MUSTER_AGENT_SOURCE_CREDENTIALS_FILE", value_name = "FILE")]
+    pub(crate) source_credentials_file: Option<PathBuf>,
+
     /// Keys of which one must have signed the newest commit of the branch of pins, in a file as
     /// `gpg.ssh.allowedSignersFile` of Git names one; without it pins need no signature
     #[arg(long, env = "MUSTER_AGENT_PINS_SIGNED_BY", value_name = "FILE")]
@@ -266,6 +271,7 @@ impl Settings {
             git_ca_file: self.git_ca_file.or(other.git_ca_file),
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
             ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
+            source_credentials_file: self.source_credentials_file.or(other.source_credentials_file),
             pins_signed_by: self.pins_signed_by.or(other.pins_signed_by),
             commits_signed_by: self.commits_signed_by.or(other.commits_signed_by),
             hub: self.hub.or(other.hub),
@@ -314,6 +320,7 @@ impl Settings {
                 main: self.branch.unwrap_or_else(|| BRANCH.to_owned()),
                 pins: self.pins_branch.unwrap_or_else(|| PINS_BRANCH.to_owned()),
                 signers: Signers { pins: self.pins_signed_by, commits: self.commits_signed_by },
+                source_credentials: self.source_credentials_file,
             },
             interval: interval.map_err(|message| wrong("interval", message))?,
             full_check_interval: full_check_interval

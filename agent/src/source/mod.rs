@@ -4,6 +4,7 @@
 //! poll: fetch --> head, pins --> read: documents, then each app's directory, rendered --> Snapshot
 //!                                 pins: which revision each app has; revisions: is it one we may follow?
 //! ```
+mod elsewhere;
 mod inputs;
 mod pins;
 mod poll;

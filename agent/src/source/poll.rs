@@ -11,6 +11,7 @@ use muster_git::{GitError, Mirror, Remote, Revision};
 use muster_spec::ClusterName;
 use tokio::sync::{Notify, mpsc};
 
+use super::elsewhere::Elsewhere;
 use super::inputs::Delivered;
 use super::read::{Pace, Reading};
 use super::revisions::Catalogs;
@@ -43,7 +44,7 @@ pub(crate) struct PollerConfig {
     pub(crate) hints: Arc<Notify>,
 }
 
-/// The branches that are read.
+/// What is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Branches {
     /// The one that is followed.
@@ -52,6 +53,8 @@ pub(crate) struct Branches {
     pub(crate) pins: String,
     /// Who must have signed them.
     pub(crate) signers: Signers,
+    /// Credentials for other repositories that apps have their manifests from.
+    pub(crate) source_credentials: Option<PathBuf>,
 }
 
 /// Asks Git for news, for ever.
@@ -66,6 +69,7 @@ pub(crate) struct Poller {
 #[derive(Default)]
 struct State {
     mirror: Option<Mirror>,
+    elsewhere: Option<Elsewhere>,
     catalogs: Catalogs,
     delivered: Delivered,
     /// Of the last snapshot: the head, and that of the branch of pins.
@@ -190,6 +194,10 @@ fn look(
     fetch: bool,
     metrics: &Metrics,
 ) -> Result<Option<(Snapshot, Option<Pace>)>, GitError> {
+    let elsewhere = state.elsewhere.get_or_insert_with(|| {
+        let directory = directory.with_file_name("sources");
+        Elsewhere::new(directory, remote.clone(), branches.source_credentials.clone())
+    });
     let mirror = match &mut state.mirror {
         Some(mirror) => mirror,
         None => state.mirror.insert(Mirror::open(directory, remote)?),
@@ -207,7 +215,8 @@ fn look(
         Err(error) => return Err(error),
     };
     let at = (head, mirror.resolve(&branches.pins).ok());
-    if state.last == Some(at) {
+    let is_new_elsewhere = fetch && elsewhere.refresh();
+    if state.last == Some(at) && !is_new_elsewhere {
         return Ok(None);
     }
     branches.signers.check_commit(mirror, &head)?;
@@ -221,6 +230,7 @@ fn look(
         metrics,
         branch: &branches.main,
         signers: &branches.signers,
+        elsewhere,
         cluster,
         fetch,
     };

@@ -2,7 +2,7 @@
 //!
 //! Documents first: those of the head, then of each revision that a track of this cluster's wave is pinned to.
 //! Then the directory of each app, at its revision. What is wrong with one app stays with that app.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use muster_git::{GitError, Mirror, Revision};
 use muster_render::{RenderErrors, Source};
 use muster_spec::{App, AppName, Catalog, Cluster, ClusterName, Fleet, Located, SpecError, Window};
 
+use super::elsewhere::{self, Elsewhere};
 use super::inputs::{AtRevision, Delivered, Found};
 use super::pins::{Choice, Following, Known, Pinned, following};
 use super::revisions::Catalogs;
@@ -39,6 +40,8 @@ pub(super) struct Reading<'a> {
     pub(super) branch: &'a str,
     /// Whose signatures revisions must have.
     pub(super) signers: &'a Signers,
+    /// The other repositories that apps have their manifests from.
+    pub(super) elsewhere: &'a mut Elsewhere,
     pub(super) cluster: &'a ClusterName,
     /// Whether the server may be asked for what is not here.
     pub(super) fetch: bool,
@@ -92,12 +95,18 @@ impl Reading<'_> {
         };
         snapshot.complete &= known.is_complete();
         let choices = known.choose();
+        let refused = self.elsewhere.follow(&places(&choices), self.fetch);
+        snapshot.problems.extend(self.elsewhere.problems());
         for (name, choice) in &choices {
             match choice {
                 Choice::Held(problems) => drop(snapshot.held.insert(name.to_string(), problems.clone())),
                 Choice::Waits(problem) => drop(snapshot.waiting.insert(name.to_string(), problem.clone())),
                 Choice::At(revision, app) => {
-                    let problems = unsupported(app, &choices);
+                    let mut problems = unsupported(app, &choices, wave.is_some());
+                    if let Some(place) = elsewhere::place(&app.value) {
+                        let why = refused.get(&place).cloned().or_else(|| self.elsewhere.at(&place).err());
+                        problems.extend(why.map(|why| not_there(app, &place, &why)));
+                    }
                     if !problems.is_empty() {
                         snapshot.held.insert(name.to_string(), problems);
                         continue;
@@ -148,7 +157,12 @@ impl Reading<'_> {
                 return Wanted { revision: shown, options, path, content: Content::Broken(problems) };
             }
         };
-        let contents = AtRevision { mirror: self.mirror, revision: &revision };
+        let place = elsewhere::place(&app.value);
+        let (mirror, at) = match place.and_then(|place| self.elsewhere.at(&place).ok()) {
+            Some(elsewhere) => elsewhere,
+            None => (&*self.mirror, revision),
+        };
+        let contents = AtRevision { mirror, revision: &at };
         let rendered_in = |took| self.metrics.rendered(took);
         let asked = format!("{options:?}");
         let content = match self.delivered.app(&name, &asked, &source, &contents, &rendered_in) {
@@ -211,12 +225,14 @@ pub(super) fn of_document(error: &SpecError) -> Problem {
 }
 
 /// What an app asks for that this agent cannot do here. Doing only the rest would be worse than nothing.
-fn unsupported(app: &Located<App>, choices: &BTreeMap<AppName, Choice<'_>>) -> Vec<Problem> {
+fn unsupported(app: &Located<App>, choices: &BTreeMap<AppName, Choice<'_>>, in_wave: bool) -> Vec<Problem> {
     let spec = &app.value.spec;
     let refuse = |message: String| Problem { kind: Kind::Document, place: app.place(), message };
-    let repo = spec.source.repo.is_some().then(|| {
+    let moving = (in_wave && elsewhere::is_moving(&app.value)).then(|| {
         refuse(
-            "This version of the agent cannot do what spec.source.repo asks for; remove it or update the agent."
+            "spec.source.ref: in a fleet with waves name a commit (40 hexadecimal digits): a branch or tag of another \
+             repository would reach the clusters of every wave at once. A new commit there is then a change here, which \
+             goes through the waves like any other."
                 .to_owned(),
         )
     });
@@ -228,7 +244,23 @@ fn unsupported(app: &Located<App>, choices: &BTreeMap<AppName, Choice<'_>>) -> V
              ever. Let it select the cluster, or depend on it only where it does."
         ))
     });
-    repo.into_iter().chain(missing).collect()
+    moving.into_iter().chain(missing).collect()
+}
+
+/// Where the apps that are kept have their manifests, if not here.
+fn places(choices: &BTreeMap<AppName, Choice<'_>>) -> BTreeSet<(String, String)> {
+    let kept = choices.values().filter_map(|choice| match choice {
+        Choice::At(_, app) => Some(app),
+        _ => None,
+    });
+    kept.filter_map(|app| elsewhere::place(&app.value)).collect()
+}
+
+fn not_there(app: &Located<App>, (repository, reference): &(String, String), why: &str) -> Problem {
+    let message = format!(
+        "{reference} of {repository} cannot be read: {why}. The app stays as it is; tried again by itself."
+    );
+    Problem { kind: Kind::Git, place: app.place(), message }
 }
 
 /// How often to ask Git: as the fleet says, or as the most impatient of the cluster's apps does.
@@ -345,20 +377,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused_by_field() {
-        let catalog = load(&[
-            ("c.yaml", CLUSTER),
-            (
-                "web.yaml",
-                &app("web", "")
-                    .replace("path: apps/web", "path: apps/web, repo: 'https://git.example.com/web.git'"),
-            ),
-        ]);
-        assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
-        let app = catalog.apps.values().next().unwrap();
-        let refused = unsupported(app, &BTreeMap::new());
-        assert_eq!(refused.len(), 1);
-        assert!(refused[0].message.contains("spec.source.repo"));
+    fn what_moves_by_itself_in_another_repository_passes_no_wave() {
+        let commit = format!(", ref: '{}'", "a".repeat(40));
+        for (reference, in_wave, is_refused) in [
+            ("", true, true),
+            (", ref: main", true, true),
+            (", ref: main", false, false),
+            (commit.as_str(), true, false),
+        ] {
+            let source = format!("path: apps/web, repo: 'https://git.example.com/web.git'{reference}");
+            let catalog = load(&[
+                ("c.yaml", CLUSTER),
+                ("web.yaml", &app("web", "").replace("path: apps/web", &source)),
+            ]);
+            assert!(catalog.errors.is_empty(), "{:?}", catalog.errors);
+            let app = catalog.apps.values().next().unwrap();
+            let refused = unsupported(app, &BTreeMap::new(), in_wave);
+            assert_eq!(!refused.is_empty(), is_refused, "{reference} {in_wave}");
+            assert!(refused.iter().all(|problem| problem.message.contains("spec.source.ref")));
+        }
     }
 
     #[test]
@@ -368,7 +405,7 @@ mod tests {
         let web = &catalog.apps["web"];
         let later =
             Choice::Waits(Problem { kind: Kind::Document, place: String::new(), message: String::new() });
-        assert_eq!(unsupported(web, &[("api".parse().unwrap(), later)].into()), []);
-        assert!(unsupported(web, &BTreeMap::new())[0].message.contains("spec.dependsOn[0]"));
+        assert_eq!(unsupported(web, &[("api".parse().unwrap(), later)].into(), false), []);
+        assert!(unsupported(web, &BTreeMap::new(), false)[0].message.contains("spec.dependsOn[0]"));
     }
 }

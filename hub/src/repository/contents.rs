@@ -33,6 +33,10 @@ impl Contents {
         };
         for app in apps {
             add(&Document::App(app.clone()).to_yaml().ok()?);
+            // The document names the commit of another repository; with a branch there agents refuse it.
+            if app.spec.source.repo.is_some() {
+                continue;
+            }
             let chosen = clusters.iter().filter(|cluster| app.spec.clusters.selects(cluster));
             let paths: Result<BTreeSet<String>, _> = chosen.map(|cluster| app.source_path(cluster)).collect();
             for path in paths.ok()? {

@@ -20,6 +20,9 @@ pub enum Credentials {
     /// (as `git credential-store` writes them; the first that fits the URL is used),
     /// or one line `user:password`, or one line without a colon, which is a bearer token.
     File(PathBuf),
+    /// A file as `git credential-store` writes it, and nothing else: with repositories on several servers nothing in it
+    /// may go to all of them.
+    Store(PathBuf),
     /// A file with one line, sent as `Authorization: Bearer`.
     BearerFile(PathBuf),
     /// A file with one line `user:password`, sent as `Authorization: Basic`.
@@ -68,7 +71,10 @@ impl fmt::Debug for Authorization {
 impl Credentials {
     fn path(&self) -> &Path {
         match self {
-            Credentials::File(path) | Credentials::BearerFile(path) | Credentials::BasicFile(path) => path,
+            Credentials::File(path)
+            | Credentials::Store(path)
+            | Credentials::BearerFile(path)
+            | Credentials::BasicFile(path) => path,
         }
     }
 
@@ -96,16 +102,21 @@ impl Credentials {
             return Err("it holds control characters");
         }
         match self {
-            Credentials::File(_) if lines.iter().any(|line| line.contains("://")) => {
+            Credentials::Store(_) if !lines.iter().all(|line| line.contains("://")) => {
+                Err("expected lines of https://user:password@host, as `git credential-store` writes them")
+            }
+            Credentials::File(_) | Credentials::Store(_) if lines.iter().any(|line| line.contains("://")) => {
                 Ok(lines.iter().find_map(|line| stored_credential(line, url)))
             }
             _ if lines.len() > 1 => Err("expected one line"),
             Credentials::BearerFile(_) => Ok(Some(Authorization::bearer(lines[0]))),
             Credentials::File(_) if !lines[0].contains(':') => Ok(Some(Authorization::bearer(lines[0]))),
-            Credentials::File(_) | Credentials::BasicFile(_) => match lines[0].split_once(':') {
-                Some((user, password)) => Ok(Some(Authorization::basic(user, password))),
-                None => Err("expected one line `user:password`"),
-            },
+            Credentials::File(_) | Credentials::Store(_) | Credentials::BasicFile(_) => {
+                match lines[0].split_once(':') {
+                    Some((user, password)) => Ok(Some(Authorization::basic(user, password))),
+                    None => Err("expected one line `user:password`"),
+                }
+            }
         }
     }
 }
@@ -169,6 +180,11 @@ mod tests {
         assert_eq!(header(&auto, store, "http://git.example/org/repo"), Ok(None));
         assert_eq!(header(&auto, store, "https://git.example:8443/org/repo"), Ok(None));
         assert_eq!(header(&auto, store, "https://nobody.example/"), Ok(None));
+        let strict = Credentials::Store("f".into());
+        assert_eq!(header(&strict, store, "https://other.example/x"), Ok(basic("bob:pw@x")));
+        for text in ["t0ken", "ann:s3cret", "https://ann:one@git.example\nt0ken"] {
+            assert!(header(&strict, text, "https://git.example/").is_err(), "it would go to every server");
+        }
     }
 
     #[test]

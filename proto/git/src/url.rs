@@ -116,8 +116,15 @@ impl RemoteUrl {
         matches!(self.kind, Kind::Http { .. }).then(|| (user.to_owned(), password.to_owned()))
     }
 
+    /// True when it is a directory of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.kind == Kind::Local
+    }
+
     /// True when both have the same scheme, host and port.
-    pub(crate) fn same_origin(&self, other: &RemoteUrl) -> bool {
+    #[must_use]
+    pub fn same_origin(&self, other: &RemoteUrl) -> bool {
         let port = |u: &RemoteUrl| u.url.port_or_default();
         self.kind == other.kind && self.host().eq_ignore_ascii_case(other.host()) && port(self) == port(other)
     }

@@ -64,7 +64,7 @@ pub use names::{
     ServiceAccountName, TrackName, VariableName, WaveName,
 };
 pub use parse::{Parsed, parse_file};
-pub use pin::{Evidence, Judgement, Note, PinnedSource, Verdict, WavePin, WavePinSpec};
+pub use pin::{Evidence, Judgement, Note, Verdict, WavePin, WavePinSpec};
 pub use schema::schemas;
 pub use selector::{Operator, Requirement, Selector};
 pub use suspend::{Moment, Suspend, Suspension};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClusterName, GitReference, Metadata, Moment, PinName, RepositoryUrl, Revision, TrackName, WaveName,
+    ClusterName, Metadata, Moment, PinName, Revision, TrackName, WaveName,
     path::{Check, Problems},
 };
 
@@ -49,9 +49,6 @@ pub struct WavePinSpec {
     /// revision counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
-    /// What the references of other repositories meant when the revision was pinned.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<PinnedSource>,
     /// Who pinned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
@@ -108,19 +105,6 @@ pub enum Judgement {
     Urgent,
 }
 
-/// The revision of another repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
-pub struct PinnedSource {
-    /// The repository.
-    pub repo: RepositoryUrl,
-    /// The reference an app asked for; its default branch if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "ref")]
-    pub reference: Option<GitReference>,
-    /// The commit it was.
-    pub revision: Revision,
-}
-
 /// Why a gate opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
@@ -141,13 +125,6 @@ impl Check for WavePin {
         if self.spec.revision.is_none() && self.spec.clusters.is_some() {
             problems.at(&["spec".into(), "clusters".into()], "clusters have a revision only if there is one");
         }
-        for (index, source) in self.spec.sources.iter().enumerate() {
-            let same =
-                |other: &&PinnedSource| (&other.repo, &other.reference) == (&source.repo, &source.reference);
-            if self.spec.sources[..index].iter().any(|other| same(&other)) {
-                problems.at(&["spec".into(), "sources".into(), index.into()], "this source is listed twice");
-            }
-        }
     }
 }
 
@@ -163,7 +140,6 @@ impl WavePinSpec {
             pinned_at: None,
             hold: None,
             verdicts: Vec::new(),
-            sources: Vec::new(),
             author: None,
             reason: None,
             evidence: Vec::new(),

@@ -9,6 +9,7 @@ mod fifty;
 mod identity;
 mod manifests;
 mod overlays;
+mod poly;
 mod promoters;
 mod signing;
 mod story;

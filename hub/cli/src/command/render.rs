@@ -33,6 +33,13 @@ pub(super) fn run(
         remark("\nNothing is printed while something cannot be rendered; --cluster and --app choose less.\n");
         return Ok(Verdict::NotWell);
     }
+    for (app, repository) in &outcome.elsewhere {
+        remark(&format!(
+            "app {} is left out, its manifests are in {}: clone that, and render its directory there\n",
+            clean(app),
+            clean(repository)
+        ));
+    }
     match output.unwrap_or(Output::Yaml) {
         Output::Yaml => write(&render::yaml(&outcome.apps, arguments.show_secrets))?,
         Output::Json => json(&render::list(&outcome.apps, arguments.show_secrets))?,

@@ -130,7 +130,9 @@ fn groups<'r>(repository: &'r Repository, renderer: &mut Renderer<'_>) -> Vec<Gr
     let mut failures: BTreeMap<(String, String), Rc<Rendered>> = BTreeMap::new();
     for cluster in repository.catalog.clusters.values() {
         let mut apps = Vec::new();
-        for app in repository.apps_of(&cluster.value) {
+        // What is in other repositories is looked at there.
+        let here = |app: &&Located<App>| app.value.spec.source.repo.is_none();
+        for app in repository.apps_of(&cluster.value).into_iter().filter(here) {
             let (path, rendered) = match render::source(app, &cluster.value) {
                 Ok(source) => (source.path.clone(), renderer.render(&source)),
                 Err(error) => {

@@ -39,6 +39,7 @@ pub(crate) enum Rule {
     AppWithoutCluster,
     ClusterWithoutWave,
     Tenant,
+    MovingSource,
 }
 
 /// What there is to say of a rule.
@@ -54,7 +55,7 @@ pub(crate) struct About {
 }
 
 /// All rules, in the order of the documentation.
-pub(crate) const RULES: [About; 15] = [
+pub(crate) const RULES: [About; 16] = [
     about(
         Rule::InvalidDocument,
         "invalid-document",
@@ -86,6 +87,11 @@ pub(crate) const RULES: [About; 15] = [
         "A wave selects every cluster, where there are waves.",
     ),
     about(Rule::Tenant, "tenant", "An app has only what its tenant may have, by the Fleet document."),
+    about(
+        Rule::MovingSource,
+        "moving-source",
+        "Where there are waves, an app names the commit of another repository.",
+    ),
 ];
 
 const fn about(rule: Rule, id: &'static str, summary: &'static str) -> About {
@@ -134,7 +140,7 @@ mod tests {
             assert_eq!(Rule::of(about.id), Some(about.rule));
             assert_eq!(about.rule.to_string(), about.id);
         }
-        assert_eq!(RULES.len(), Rule::Tenant as usize + 1);
+        assert_eq!(RULES.len(), Rule::MovingSource as usize + 1);
         assert!(parse("image-tags").unwrap_err().contains("image-tag,"));
     }
 

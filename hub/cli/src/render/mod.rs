@@ -75,6 +75,8 @@ pub(crate) struct Outcome {
     pub(crate) apps: Vec<AppObjects>,
     /// While there are any, something is missing above.
     pub(crate) problems: Vec<Problem>,
+    /// Apps that are left out since their manifests are in other repositories: the name, and the repository.
+    pub(crate) elsewhere: BTreeMap<String, String>,
 }
 
 /// Renders what is selected.
@@ -100,6 +102,10 @@ pub(crate) fn run(repository: &Repository, selection: &Selection) -> Result<Outc
     for cluster in clusters {
         for app in in_order(repository.apps_of(cluster)) {
             if selection.app.as_deref().is_some_and(|wanted| wanted != app.value.name().as_str()) {
+                continue;
+            }
+            if let Some(repo) = &app.value.spec.source.repo {
+                outcome.elsewhere.insert(app.value.name().to_string(), repo.to_string());
                 continue;
             }
             match rendered(repository, app, cluster, &mut renderer, &scopes) {
@@ -137,14 +143,14 @@ fn directory(path: &str, renderer: &mut Renderer<'_>) -> Outcome {
                 .map(|object| Applied { value: object.value.clone(), place: object.place() })
                 .collect();
             let app = AppObjects { cluster: String::new(), app: String::new(), is_suspended: false, objects };
-            Outcome { apps: vec![app], problems: Vec::new() }
+            Outcome { apps: vec![app], ..Outcome::default() }
         }
         Err(errors) => Outcome {
-            apps: Vec::new(),
             problems: errors
                 .iter()
                 .map(|error| Problem { error: error.clone(), app: None, clusters: BTreeSet::new() })
                 .collect(),
+            ..Outcome::default()
         },
     }
 }

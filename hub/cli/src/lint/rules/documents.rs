@@ -15,6 +15,7 @@ pub(in crate::lint) fn check(catalog: &Catalog, found: &mut Found) {
     }
     check_apps(catalog, found);
     check_waves(catalog, found);
+    check_sources(catalog, found);
 }
 
 fn rule_of(error: &SpecError) -> Rule {
@@ -64,6 +65,25 @@ fn check_waves(catalog: &Catalog, found: &mut Found) {
     }
 }
 
+fn check_sources(catalog: &Catalog, found: &mut Found) {
+    if catalog.fleet.as_ref().is_none_or(|fleet| fleet.value.spec.waves.is_empty()) {
+        return;
+    }
+    for app in catalog.apps.values() {
+        let source = &app.value.spec.source;
+        let is_commit = |reference: &muster_spec::GitReference| {
+            reference.as_str().parse::<muster_spec::Revision>().is_ok()
+        };
+        if source.repo.is_some() && !source.reference.as_ref().is_some_and(is_commit) {
+            let name = app.value.name();
+            let message = format!(
+                "the app `{name}` follows another repository past the waves; name a commit in spec.source.ref"
+            );
+            found.add(Mistake { at: at(app), rule: Rule::MovingSource, message });
+        }
+    }
+}
+
 fn at<T>(document: &Located<T>) -> At {
     At { file: document.file.clone(), line: document.line, column: document.column }
 }
@@ -95,6 +115,9 @@ mod tests {
         let waiting = "metadata: {name: a}\nspec: {clusters: {}, source: {path: a}, dependsOn: [b]}\n";
         let prod = "metadata: {name: a}\nspec: {clusters: {matchLabels: {env: prod}}, source: {path: a}}\n";
         let waves = "metadata: {name: f}\nspec: {waves: [{name: p, clusters: {matchLabels: {env: prod}}}]}\n";
+        let moving =
+            "metadata: {name: a}\nspec: {clusters: {}, source: {path: a, repo: 'https://x/y', ref: main}}\n";
+        let fixed = moving.replace("main", &"a".repeat(40));
         for (files, expected) in [
             (vec![("Cluster", cluster), ("App", APP)], vec![]),
             (
@@ -113,6 +136,12 @@ mod tests {
             (vec![("Cluster", cluster), ("App", prod)], vec![(Rule::AppWithoutCluster, 1)]),
             (vec![("App", APP)], vec![(Rule::AppWithoutCluster, 0)]),
             (vec![("Cluster", cluster), ("Fleet", waves)], vec![(Rule::ClusterWithoutWave, 0)]),
+            (vec![("Cluster", cluster), ("App", moving)], vec![]),
+            (
+                vec![("Cluster", cluster), ("Fleet", &waves.replace("prod", "dev")), ("App", moving)],
+                vec![(Rule::MovingSource, 2)],
+            ),
+            (vec![("Cluster", cluster), ("Fleet", &waves.replace("prod", "dev")), ("App", &fixed)], vec![]),
         ] {
             let expected: Vec<_> =
                 expected.into_iter().map(|(rule, file)| (rule, format!("{file}.yaml"))).collect();
