@@ -27,6 +27,7 @@ pub mod config;
 pub mod csr;
 pub mod fleet;
 pub mod gates;
+mod hex;
 pub mod identity;
 pub mod init;
 mod listener;

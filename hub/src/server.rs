@@ -46,7 +46,7 @@ use crate::{
     metrics::{self, Metrics},
     record::{Change, Key, Loaded},
     reload::Watched,
-    repository::Follower,
+    repository::{Follower, Promotion},
     service::{Agents, Hub, Serve},
     store::{EtcdStore, Incoming, LocalStore, Store, StoreError},
     streams::Streams,
@@ -165,6 +165,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
         Ok::<_, ServeError>(follower)
     });
     let (follower, promotion) = followed.transpose()?.unzip();
+    let hook = promotion.as_ref().and_then(Promotion::hook);
     if settings.access.policy.bindings.is_empty() {
         tracing::warn!("nobody may ask this hub anything: give roles in `access` of its {CONFIG_FILE}");
     }
@@ -228,7 +229,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> Result<(), Se
     if let Some(dashboard) = &settings.dashboard {
         let bind = |error| ServeError::Listen { address: dashboard.listen, error };
         let grpc = web::Grpc::new(GuardLayer(Arc::clone(&gate)).layer(routes.clone()));
-        let listening = web::listen(dashboard, grpc, stop.clone()).await.map_err(bind)?;
+        let listening = web::listen(dashboard, grpc, hook.clone(), stop.clone()).await.map_err(bind)?;
         tracing::info!(address = %listening.address, tls = dashboard.tls.is_some(), "the dashboard is served");
         companions.spawn(listening.serve);
     }

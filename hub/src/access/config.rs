@@ -23,7 +23,7 @@ use super::{
     policy::{Binding, Policy, Role, Scope, Subject},
     user::{TokenHash, TokenUser, TokenUsers},
 };
-use crate::{config::read_limited, identity::OperatorName, pattern::Pattern};
+use crate::{config::read_limited, hex::unhex, identity::OperatorName, pattern::Pattern};
 
 /// Largest file of certificates looked at, in bytes.
 const CA_BYTES_MAX: u64 = 1024 * 1024;
@@ -203,6 +203,7 @@ fn user(text: UserText) -> Result<(TokenHash, TokenUser), String> {
     let name: OperatorName =
         text.name.parse().map_err(|error: crate::identity::IdentityError| error.to_string())?;
     let hash = unhex(&text.token_sha256)
+        .and_then(|bytes| TokenHash::try_from(bytes).ok())
         .ok_or("token-sha256 must be 64 hexadecimal digits, as `muster-hub user-token` prints them")?;
     let expires_at = match text.expires {
         None => None,
@@ -222,15 +223,6 @@ fn revocation(text: &RevokedText) -> Result<(String, Timestamp), String> {
         .parse()
         .map_err(|_| format!("before: {:?} is not a time such as 2027-01-31T00:00:00Z", text.before))?;
     Ok((name.to_string(), before))
-}
-
-fn unhex(text: &str) -> Option<TokenHash> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    bytes.try_into().ok().filter(|_| digits.len() == 64)
 }
 
 fn issuer(text: IssuerText) -> Result<Issuer, String> {

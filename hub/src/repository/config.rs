@@ -50,6 +50,10 @@ pub struct RepositoryFlags {
     /// Accepted host keys for a repository over ssh.
     #[arg(long, env = "MUSTER_HUB_SSH_KNOWN_HOSTS_FILE", value_name = "FILE")]
     pub ssh_known_hosts_file: Option<PathBuf>,
+    /// File with the secret of the Git server's webhook, at least 16 bytes; with it the server may send pushes to
+    /// /hooks/git of the dashboard, and nobody waits for the next look.
+    #[arg(long, env = "MUSTER_HUB_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
     /// Private key that commits of pins are signed with, as `ssh-keygen -t ed25519` makes it, without a passphrase.
     #[arg(long, env = "MUSTER_HUB_SIGNING_KEY_FILE", value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
@@ -72,6 +76,8 @@ pub struct RepositorySettings {
     pub interval: Duration,
     /// Where the copy of it lies, if not in the hub's directory.
     pub mirror: Option<PathBuf>,
+    /// The secret of the Git server's webhook.
+    pub webhook_secret: Option<PathBuf>,
     /// What commits of pins are signed with.
     pub signing_key: Option<PathBuf>,
     /// Who else may have signed them.
@@ -107,6 +113,7 @@ impl RepositoryFlags {
             ssh_key_file: self.ssh_key_file.or(other.ssh_key_file),
             repo_mirror: self.repo_mirror.or(other.repo_mirror),
             ssh_known_hosts_file: self.ssh_known_hosts_file.or(other.ssh_known_hosts_file),
+            webhook_secret_file: self.webhook_secret_file.or(other.webhook_secret_file),
             signing_key_file: self.signing_key_file.or(other.signing_key_file),
             pins_signed_by: self.pins_signed_by.or(other.pins_signed_by),
         }
@@ -145,6 +152,7 @@ impl RepositoryFlags {
                     pins_branch,
                     interval,
                     mirror: self.repo_mirror,
+                    webhook_secret: self.webhook_secret_file,
                     signing_key: self.signing_key_file,
                     pins_signed_by: self.pins_signed_by,
                 })

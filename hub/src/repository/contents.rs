@@ -10,6 +10,8 @@ use muster_render::{Limits, gather};
 use muster_spec::{App, Cluster, Document};
 use ring::digest::{Context, SHA256};
 
+use crate::authority::hex;
+
 /// Digests of what directories render from, by revision.
 #[derive(Default)]
 pub(super) struct Contents {
@@ -86,8 +88,4 @@ fn inputs(mirror: &Mirror, revision: &Revision, path: &str) -> Result<String, Gi
         Ok::<_, GitError>(Some(files))
     })?;
     Ok(hex(all.finish().as_ref()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

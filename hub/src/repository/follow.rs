@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{RwLock, mpsc, oneshot, watch};
+use tokio::sync::{Notify, RwLock, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::commit::Fleet;
 use crate::fleet::{AppFilter, Detail};
 use crate::gates::Asker;
+use crate::web::Hook;
 
 /// How often what agents report is looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,9 +34,15 @@ type Answer = oneshot::Sender<Asked>;
 pub(crate) struct Promotion {
     questions: mpsc::Sender<(Question, Answer)>,
     picture: watch::Receiver<Arc<Picture>>,
+    hook: Option<Hook>,
 }
 
 impl Promotion {
+    /// How the Git server may say that it has news.
+    pub(crate) fn hook(&self) -> Option<Hook> {
+        self.hook.clone()
+    }
+
     /// How the waves were at the last look.
     pub(crate) fn picture(&self) -> Arc<Picture> {
         Arc::clone(&self.picture.borrow())
@@ -64,6 +71,8 @@ pub(crate) struct Follower {
     gates: Asker,
     questions: mpsc::Receiver<(Question, Answer)>,
     picture: watch::Sender<Arc<Picture>>,
+    /// The Git server says that it has news.
+    news: Arc<Notify>,
 }
 
 impl Follower {
@@ -79,6 +88,8 @@ impl Follower {
     ) -> (Follower, Promotion) {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (sender, picture) = watch::channel(Arc::default());
+        let news = Arc::new(Notify::new());
+        let hook = settings.webhook_secret.clone().map(|secret| Hook { secret, news: Arc::clone(&news) });
         let follower = Follower {
             settings,
             directory,
@@ -90,8 +101,9 @@ impl Follower {
             gates,
             questions: asked,
             picture: sender,
+            news,
         };
-        (follower, Promotion { questions, picture })
+        (follower, Promotion { questions, picture, hook })
     }
 
     /// Follows until `stop`.
@@ -130,6 +142,12 @@ impl Follower {
                     None => return,
                 },
                 () = tokio::time::sleep(LOOK.max(began.elapsed() * REST)) => None,
+                () = self.news.notified() => {
+                    // However often it says so, it is asked no more often than a look is taken.
+                    tokio::time::sleep_until(began + LOOK).await;
+                    fetch_at = Instant::now();
+                    None
+                }
             };
         }
     }

@@ -6,6 +6,7 @@
 //! GET  /api/SERVICE/METHOD         one that streams, as server-sent events; ?request=JSON
 //! POST /api/session                a token for a cookie; DELETE forgets it
 //! GET  /api/openapi.json           all of it, described
+//! POST /hooks/git                  a Git server says that it has news
 //! ```
 //! A call goes through the same gate and the same services as one over gRPC, in this process: who may do what,
 //! limits and the audit log are in one place. The descriptors of the protocol say how messages look in JSON
@@ -14,6 +15,7 @@
 mod answer;
 mod assets;
 mod call;
+mod hook;
 mod listen;
 mod openapi;
 mod session;
@@ -38,6 +40,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
+pub(crate) use self::hook::Hook;
 pub use self::settings::{DashboardFlags, DashboardSettings};
 use self::{
     answer::Refusal,
@@ -61,6 +64,7 @@ struct Web {
     openapi: Bytes,
     grpc: Grpc,
     streams: Arc<Semaphore>,
+    hook: Option<Hook>,
     /// Whether cookies may only travel over TLS.
     is_secure: bool,
     stop: CancellationToken,
@@ -81,6 +85,7 @@ pub(crate) struct Listening {
 pub(crate) async fn listen(
     settings: &DashboardSettings,
     grpc: Grpc,
+    hook: Option<Hook>,
     stop: CancellationToken,
 ) -> io::Result<Listening> {
     let doors = Doors::open(settings, stop.clone()).await?;
@@ -91,6 +96,7 @@ pub(crate) async fn listen(
         methods,
         grpc,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        hook,
         is_secure: settings.tls.is_some(),
         stop: stop.clone(),
     });
@@ -109,6 +115,7 @@ fn router(web: Arc<Web>) -> Router {
         .route("/api/openapi.json", get(describe))
         .route("/api/session", post(log_in).delete(log_out))
         .route("/api/{service}/{method}", post(unary).get(stream))
+        .route("/hooks/git", post(hook::git).layer(DefaultBodyLimit::max(hook::BODY_BYTES_MAX)))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(answer::with_headers))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_tests::fleet::{self, DEADLINE, Fleet, Target};
+use muster_tests::fleet::{self, DEADLINE, Fleet, Hub, Target};
 use muster_tests::process::Launch;
 use muster_tests::{certificates, skip, wait};
 use serde_json::json;
@@ -167,4 +167,30 @@ async fn with_a_certificate_it_is_tls_and_a_new_certificate_is_taken_over() {
     wait::until("the new certificate to be shown", DEADLINE, async || get(&second).await.status.success())
         .await;
     assert!(!get(&first).await.status.success());
+}
+
+#[tokio::test]
+async fn a_webhook_of_the_git_server_is_heard_and_nobody_elses() {
+    let fleet = Fleet::start(&fleet::example().unwrap()).await.unwrap();
+    let secret = fleet.directory().join("webhook");
+    std::fs::write(&secret, "a secret of the webhook\n").unwrap();
+    let (url, file) = (fleet.git.url("fleet"), secret.display().to_string());
+    // It would look again in a day.
+    let arguments = ["--repo", &url, "--repo-interval", "24h", "--webhook-secret-file", &file];
+    let hub = Hub::start_prepared(&fleet.directory().join("hooked"), &arguments, |_| Ok(())).await.unwrap();
+    let shows = async |revision: &str| {
+        let (_, waves) = hub.json(&["waves"]).await.map_err(|error| error.to_string())?;
+        if waves["headRevision"] == revision { Ok(()) } else { Err(waves["headRevision"].to_string()) }
+    };
+    let first = fleet.repository.resolve("main").unwrap();
+    wait::until("the first look", DEADLINE, async || shows(&first).await).await;
+    let second = fleet.repository.commit(&[("news.txt", "new")], "news").unwrap();
+    let send = async |token: &str| {
+        let headers = [JSON, ("x-gitlab-token", token)];
+        http::send(hub.dashboard(), ("POST", "/hooks/git"), &headers, "{}").await.status
+    };
+    assert_eq!(send("another secret").await, 401);
+    shows(&first).await.unwrap();
+    assert_eq!(send("a secret of the webhook").await, 202);
+    wait::until("the news", DEADLINE, async || shows(&second).await).await;
 }
