@@ -28,8 +28,8 @@ struct Arguments {
     kubeconfig: Vec<PathBuf>,
 }
 
-/// The clusters of the example fleet.
-const NAMES: [&str; 3] = ["dev", "staging", "prod"];
+/// The clusters of the example fleet, and one more that gets before prod what is new.
+const NAMES: [&str; 4] = ["dev", "staging", "canary", "prod"];
 
 #[tokio::main]
 async fn main() -> ExitCode {

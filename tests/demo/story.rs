@@ -12,12 +12,19 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const APP: &str = "gitops-demo";
 /// The Fleet document, and what it gains.
 const FLEET: &str = "muster.yaml";
-const WAVES: [&str; 3] = ["dev", "staging", "prod"];
+const WAVES: [&str; 4] = ["dev", "staging", "canary", "prod"];
 const WAVES_TEXT: &str = "  waves:
   - {name: dev, clusters: {matchLabels: {env: dev}}}
   - {name: staging, clusters: {matchLabels: {env: staging}}, soak: 2s}
+  - {name: canary, clusters: {matchLabels: {env: canary}}, soak: 2s}
   - {name: prod, clusters: {matchLabels: {env: prod}}, approval: {required: 1}}
 ";
+/// The App document, and the directories it then has.
+const APP_FILE: &str = "apps/gitops-demo.yaml";
+const SOURCE: (&str, &str) = ("path: manifests/gitops-demo", "path: \"overlays/{{ cluster.labels.env }}\"");
+/// What makes its manifests a base of those.
+const BASE: (&str, &str) =
+    ("manifests/gitops-demo/kustomization.yaml", "resources: [deployment.yaml, service.yaml]\n");
 const FILE: &str = "manifests/gitops-demo/deployment.yaml";
 /// First syncs on real clusters wait for images to be pulled.
 const ROLL_OUT_DEADLINE: Duration = Duration::from_secs(300);
@@ -85,9 +92,7 @@ impl Story {
     /// A commit changes the image.
     pub(crate) async fn roll_out(&mut self) -> Result<()> {
         self.heading("A commit changes nginx:1.24 to nginx:1.25");
-        let text =
-            String::from_utf8(fleet::example()?.remove(FILE).ok_or("the example fleet is not whole")?)?;
-        let changed = text.replace("nginx:1.24", "nginx:1.25");
+        let changed = example(FILE)?.replace("nginx:1.24", "nginx:1.25");
         let revision = self.fleet.repository.commit(&[(FILE, changed)], "nginx 1.25")?;
         let took = self.everywhere_at(&revision).await?;
         for cluster in &self.clusters {
@@ -111,12 +116,13 @@ impl Story {
 
     /// From wave to wave, with an approval.
     pub(crate) async fn promote(&mut self) -> Result<()> {
-        self.heading("The fleet gets waves: dev, then staging, then prod, which needs an approval");
-        let mut text =
-            String::from_utf8(fleet::example()?.remove(FLEET).ok_or("the example fleet has no Fleet")?)?;
-        text.push_str(WAVES_TEXT);
+        self.heading("The fleet gets waves: dev, staging, a canary, then prod, which needs an approval");
         println!("{FLEET} gains:\n{WAVES_TEXT}");
-        self.fleet.repository.commit(&[(FLEET, text)], "Waves")?;
+        let mut files: Vec<(String, String)> = WAVES.iter().map(|wave| overlay(wave, "")).collect();
+        files.push((BASE.0.to_owned(), BASE.1.to_owned()));
+        files.push((FLEET.to_owned(), example(FLEET)? + WAVES_TEXT));
+        files.push((APP_FILE.to_owned(), example(APP_FILE)?.replace(SOURCE.0, SOURCE.1)));
+        self.fleet.repository.commit(&files, "Waves, each with an overlay")?;
         self.until("prod", "AwaitingApproval").await?;
         self.show(&["approve", APP, "--reason", "the first of all"]).await?;
         self.until("prod", "Current").await?;
@@ -134,11 +140,12 @@ impl Story {
 
     /// A revision that fails goes no further than it has to.
     pub(crate) async fn halt(&mut self) -> Result<()> {
-        self.heading("A commit names an image that crashes");
-        self.image("nginx:fail")?;
-        self.until("dev", "Halted").await?;
+        self.heading("A commit names an image for production, and it crashes there");
+        let images = "images:\n- {name: nginx, newTag: fail}\n";
+        self.fleet.repository.commit(&[overlay("canary", images), overlay("prod", images)], "nginx:fail")?;
+        self.until("canary", "Halted").await?;
         self.show_any(&["waves", "--explain"]).await?;
-        for cluster in self.clusters.iter().filter(|cluster| cluster.name != "dev") {
+        for cluster in self.clusters.iter().filter(|cluster| cluster.name != "canary") {
             let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), APP);
             let image = image(&deployments.get(APP).await?);
             println!("{:<8} still runs {image}", cluster.name);
@@ -169,9 +176,7 @@ impl Story {
 
     /// Commits another image.
     fn image(&self, image: &str) -> Result<String> {
-        let text =
-            String::from_utf8(fleet::example()?.remove(FILE).ok_or("the example fleet is not whole")?)?;
-        let changed = text.replace("nginx:1.24", image);
+        let changed = example(FILE)?.replace("nginx:1.24", image);
         Ok(self.fleet.repository.commit(&[(FILE, changed)], image)?)
     }
 
@@ -265,9 +270,22 @@ impl Story {
 }
 
 fn document(cluster: &str) -> String {
+    let env = if WAVES.contains(&cluster) { cluster } else { "dev" };
     format!(
-        "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata:\n  name: {cluster}\n  labels:\n    env: dev\n"
+        "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata:\n  name: {cluster}\n  labels:\n    env: {env}\n"
     )
+}
+
+/// A file of the example fleet.
+fn example(path: &str) -> Result<String> {
+    let bytes = fleet::example()?.remove(path).ok_or_else(|| format!("the example fleet has no {path}"))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// The overlay of a wave, with what it adds.
+fn overlay(wave: &str, more: &str) -> (String, String) {
+    let text = format!("resources: [../../manifests/{APP}]\n{more}");
+    (format!("overlays/{wave}/kustomization.yaml"), text)
 }
 
 fn image(deployment: &Deployment) -> String {
