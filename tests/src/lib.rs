@@ -15,6 +15,7 @@
 // The kit serves tests: where a test cannot go on, it fails here with the reason.
 #![allow(clippy::panic)]
 
+pub mod agents;
 pub mod certificates;
 pub mod etcd;
 pub mod fleet;

@@ -4,7 +4,7 @@ import { h, setText, tag } from "../dom.js";
 import { HeatMap } from "../heatmap.js";
 import * as words from "../words.js";
 
-const PROBLEMS_MAX = 50;
+const PROBLEMS_MAX = 20;
 
 function sum(name) {
   const count = h("b", {}, "0");
@@ -56,7 +56,7 @@ export function overview({ fleet, query, setQuery }) {
       h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
         h("label", { for: "filter" }, "Clusters, apps or labels", text),
         h("label", { for: "only" }, only, " only with problems")),
-      nothing, map.element, problems),
+      problems, nothing, map.element),
     redraw: draw,
     end: fleet.follow(draw),
   };

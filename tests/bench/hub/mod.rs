@@ -1,7 +1,5 @@
 //! The hub under many agents: durable updates, memory, report to watch, restart.
 
-mod agents;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use muster_tests::agents::{self, Agent};
 use muster_tests::etcd::Etcd;
 use muster_tests::process::{Launch, Program};
 use muster_tests::scratch::Scratch;
@@ -17,7 +16,6 @@ use muster_tests::{ports, wait};
 use muster_wire::v1::{self, fleet_service_client::FleetServiceClient, hub_message};
 use rustls::ClientConfig;
 
-use self::agents::Agent;
 use super::{Arguments, sample};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

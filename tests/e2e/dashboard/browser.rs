@@ -1,8 +1,10 @@
 //! A real Chromium, driven by ChromeDriver (W3C WebDriver).
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use muster_tests::process::{Launch, Program};
 use muster_tests::scratch::Scratch;
 use muster_tests::{ports, skip, wait};
@@ -71,6 +73,20 @@ impl Browser {
     /// Runs JavaScript in the page; `arguments` in it are those given here.
     pub(super) async fn run(&self, script: &str, arguments: &[&str]) -> Value {
         self.ask("/execute/sync", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// The same for a script that answers by calling the last of its `arguments`.
+    pub(super) async fn run_async(&self, script: &str, arguments: &[&str]) -> Value {
+        self.ask("/execute/async", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// Keeps a picture of the page, where `MUSTER_SCREENSHOTS` names a directory.
+    pub(super) async fn picture(&self, name: &str) {
+        let Some(directory) = std::env::var_os("MUSTER_SCREENSHOTS") else { return };
+        let path = format!("/session/{}/screenshot", self.session);
+        let answer = http::send(self.driver, ("GET", &path), &[], "").await.json();
+        let image = answer["value"].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok()).unwrap();
+        std::fs::write(Path::new(&directory).join(format!("{name}.png")), image).unwrap();
     }
 
     /// The text a person sees.

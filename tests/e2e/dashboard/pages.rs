@@ -1,8 +1,10 @@
 //! What a person sees and does in a real browser.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use muster_tests::fleet::{self, Fleet, Target};
+use muster_tests::skip;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -51,7 +53,7 @@ for (const one of document.querySelectorAll("body *")) {
 return problems;
 "#;
 
-fn files() -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files() -> BTreeMap<String, Vec<u8>> {
     let mut files = fleet::example().unwrap();
     files.get_mut("muster.yaml").unwrap().extend(WAVES.bytes());
     files
@@ -142,6 +144,35 @@ async fn a_person_logs_in_sees_the_fleet_change_and_approves_what_waits() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
-async fn clear_of_obstacles(browser: &Browser, page: &str) {
+/// Fails with what a screen reader or a keyboard would stumble over, by our own rules and by those of axe.
+pub(super) async fn clear_of_obstacles(browser: &Browser, page: &str) {
     assert_eq!(browser.run(OBSTACLES, &[]).await, json!([]), "{page}");
+    let Some(axe) = axe() else { return };
+    if browser.run("return typeof axe", &[]).await != json!("object") {
+        browser.run(axe, &[]).await;
+    }
+    assert_eq!(browser.run_async(AXE, &[]).await, json!([]), "{page}, by axe");
+}
+
+/// What axe finds that is serious or worse.
+const AXE: &str = r#"
+const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ["violations"] }).then(
+  ({ violations }) => done(violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`)),
+  (error) => done(["axe failed: " + error]));
+"#;
+
+/// The text of axe-core, where `MUSTER_AXE` names its file; else a named skip.
+fn axe() -> Option<&'static str> {
+    static TEXT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || match std::env::var_os("MUSTER_AXE") {
+        Some(file) => Some(std::fs::read_to_string(file).unwrap()),
+        None => {
+            skip::skip("axe-core", "MUSTER_AXE names no file; tests/run fetches it where there is npm");
+            None
+        }
+    };
+    TEXT.get_or_init(read).as_deref()
 }

@@ -1,4 +1,4 @@
-//! Agents that only talk with the hub.
+//! Agents that only talk with the hub, by the thousand: what does it make of what they say?
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,22 +20,28 @@ use tokio_rustls::TlsConnector;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::Result;
+/// What went wrong, whatever it is.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Life of the certificates made here.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Messages of an agent that the network has not taken.
 const OUTBOUND_MAX: usize = 256;
 
-/// TLS as the agent of each of so many clusters, by certificates of the hub's own CA: what enrolling costs is
-/// not measured here.
-pub(super) fn configs(hub: &Path, count: usize) -> Result<Vec<Arc<ClientConfig>>> {
+/// TLS as the agent of each of so many clusters, by certificates of the CA in the hub's directory: nobody enrols.
+///
+/// # Errors
+/// The CA cannot be read.
+pub fn configs(hub: &Path, count: usize) -> Result<Vec<Arc<ClientConfig>>> {
     let authority = init::authority(hub)?;
     (0..count).map(|number| config(&authority, &Identity::Cluster(name(number).parse()?))).collect()
 }
 
 /// TLS as the operator whose file `init` wrote.
-pub(super) fn operator(hub: &Path) -> Result<Arc<ClientConfig>> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn operator(hub: &Path) -> Result<Arc<ClientConfig>> {
     let file: serde_yaml::Value = serde_yaml::from_slice(&std::fs::read(hub.join("operator.yaml"))?)?;
     let text = |key: &str| file[key].as_str().unwrap_or_default().as_bytes().to_vec();
     let chain = vec![CertificateDer::from_pem_slice(&text("certificate"))?];
@@ -66,13 +72,17 @@ fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Name of a cluster.
-pub(super) fn name(number: usize) -> String {
+/// Name of the cluster of that number.
+#[must_use]
+pub fn name(number: usize) -> String {
     format!("cluster-{number:04}")
 }
 
 /// A connection to the hub.
-pub(super) async fn channel(address: SocketAddr, tls: &Arc<ClientConfig>) -> Result<Channel> {
+///
+/// # Errors
+/// The hub does not take it.
+pub async fn channel(address: SocketAddr, tls: &Arc<ClientConfig>) -> Result<Channel> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::IpAddress(address.ip().into());
@@ -83,16 +93,22 @@ pub(super) async fn channel(address: SocketAddr, tls: &Arc<ClientConfig>) -> Res
 }
 
 /// An agent on its stream.
-pub(super) struct Agent {
-    pub(super) outbound: mpsc::Sender<AgentMessage>,
-    pub(super) inbound: Streaming<HubMessage>,
+pub struct Agent {
+    /// What it says.
+    pub outbound: mpsc::Sender<AgentMessage>,
+    /// What the hub says.
+    pub inbound: Streaming<HubMessage>,
     /// Apps the hub wants to be sent again.
-    pub(super) resend: usize,
+    pub resend: usize,
     _channel: Channel,
 }
 
 impl Agent {
-    pub(super) async fn connect(
+    /// Connects and says which apps the cluster has.
+    ///
+    /// # Errors
+    /// The hub does not welcome it.
+    pub async fn connect(
         address: SocketAddr,
         tls: &Arc<ClientConfig>,
         cluster: &str,
@@ -102,7 +118,7 @@ impl Agent {
         let apps =
             apps.iter().map(|status| v1::AppDigest { app: status.app.clone(), digest: digest(status) });
         let hello = v1::Hello {
-            agent_version: "bench".into(),
+            agent_version: "test".into(),
             cluster: cluster.into(),
             apps: apps.collect(),
             ..v1::Hello::default()
@@ -130,7 +146,8 @@ fn digest(status: &AppStatus) -> Vec<u8> {
 }
 
 /// A report of about 300 bytes: an app with three objects.
-pub(super) fn status(app: &str, revision: &str) -> AppStatus {
+#[must_use]
+pub fn status(app: &str, revision: &str) -> AppStatus {
     let object = |kind: &str| v1::ObjectStatus {
         object: Some(v1::ObjectRef {
             group: "apps".into(),
@@ -156,6 +173,8 @@ pub(super) fn status(app: &str, revision: &str) -> AppStatus {
     }
 }
 
-pub(super) fn report(sequence: u64, status: AppStatus) -> AgentMessage {
+/// A report as a message, by its number among those about the app.
+#[must_use]
+pub fn report(sequence: u64, status: AppStatus) -> AgentMessage {
     AgentMessage { body: Some(Body::App(v1::AppReport { sequence, status: Some(status) })) }
 }
