@@ -104,6 +104,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         cluster: Option<String>,
     },
+    /// The fleet, live, on the whole screen, with keys to look into it and to approve
+    Top,
     /// Follows the fleet: a line for each change, until Ctrl-C
     Watch {
         /// Only this cluster
@@ -186,6 +188,12 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for each command
+    Man {
+        /// Directory for the pages of all commands, in place of printing the first
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Prints the version of this program
     Version,

@@ -30,6 +30,7 @@ use crate::{
     output::{Printer, remark, write},
     show,
     text::{Page, clean},
+    top,
 };
 
 /// How a command ended, when it did not fail.
@@ -105,6 +106,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::App { name, cluster } => {
             app(&mut hub(&options).await?, printer, &name, cluster.as_deref()).await
         }
+        Command::Top => {
+            top::run(reach(&options)?, options.timeout, printer.is_coloured()).await?;
+            Ok(Verdict::Well)
+        }
         Command::Watch { cluster } => {
             follow::watch(reach(&options)?, options.timeout, printer, cluster.as_deref()).await
         }
@@ -168,6 +173,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "muster", &mut script);
             write(&String::from_utf8_lossy(&script))?;
+            Ok(Verdict::Well)
+        }
+        Command::Man { dir: Some(dir) } => {
+            std::fs::create_dir_all(&dir)?;
+            clap_mangen::generate_to(Arguments::command(), &dir)?;
+            Ok(Verdict::Well)
+        }
+        Command::Man { dir: None } => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            write(&String::from_utf8_lossy(&page))?;
             Ok(Verdict::Well)
         }
         Command::Version => {

@@ -55,6 +55,9 @@ pub(crate) enum Failure {
     /// Not an error: whoever read the output has seen enough.
     #[error("nobody reads the output any more")]
     ReaderGone,
+    /// What needs the whole screen was started without one.
+    #[error("this needs a terminal, and its input or output is none")]
+    NoTerminal,
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -91,6 +94,7 @@ impl Failure {
             Self::Refused { .. } => "The config file must be of this very hub: copy its operator.yaml anew.".to_owned(),
             Self::TimedOut { .. } => "A larger --timeout, or --cluster for less of it, may help.".to_owned(),
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
+            Self::NoTerminal => "For scripts there are `muster status` and `muster watch -o json`.".to_owned(),
             Self::Format(_) => "It prints as table, wide, json or yaml.".to_owned(),
             Self::HubAddress(_) | Self::Repository(_) | Self::Manifests(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })

@@ -29,12 +29,13 @@ mod sample;
 mod show;
 mod source;
 mod text;
+mod top;
 mod watch;
 mod waves;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 /// Exit codes, as the help and docs/cli.md promise them; clap ends with 2 by itself.
 const NOT_WELL: u8 = 1;
@@ -42,7 +43,7 @@ const FAILED: u8 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match command::run(args::Arguments::parse()).await {
+    match command::run(arguments()).await {
         Ok(command::Verdict::Well) | Err(failure::Failure::ReaderGone) => ExitCode::SUCCESS,
         Ok(command::Verdict::NotWell) => ExitCode::from(NOT_WELL),
         Err(failure) => {
@@ -50,4 +51,15 @@ async fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// What was asked for; clap ends the program where that is not clear.
+fn arguments() -> args::Arguments {
+    let mut command = args::Arguments::command();
+    // kubectl runs a program of this name as `kubectl muster`.
+    let program = std::env::args_os().next().map(std::path::PathBuf::from);
+    if program.as_deref().and_then(std::path::Path::file_stem).is_some_and(|name| name == "kubectl-muster") {
+        command = command.bin_name("kubectl muster");
+    }
+    args::Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }

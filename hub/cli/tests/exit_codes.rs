@@ -65,3 +65,39 @@ fn usage_errors_end_with_2() {
         assert_eq!(muster(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[test]
+fn as_a_plugin_of_kubectl_it_says_so() {
+    let scratch = tempfile::tempdir().unwrap();
+    let plugin = scratch.path().join("kubectl-muster");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_muster"), &plugin).unwrap();
+    let output = Command::new(plugin).arg("app").output().unwrap();
+    assert!(text(&output.stderr).contains("Usage: kubectl muster app"), "{}", text(&output.stderr));
+    assert!(text(&muster(&["app"]).stderr).contains("Usage: muster app"));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = muster(&["man", "--dir", scratch.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&muster(&["help"]).stdout);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 20 && names.contains(&"top"), "{help}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let page = std::fs::read_to_string(scratch.path().join(format!("muster-{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+    }
+    assert!(text(&muster(&["man"]).stdout).contains(".TH muster 1"));
+}
+
+#[test]
+fn the_whole_screen_needs_a_terminal() {
+    let scratch = tempfile::tempdir().unwrap();
+    let config = scratch.path().join("config.yaml");
+    std::fs::write(&config, "hub: https://127.0.0.1:1\n").unwrap();
+    let output = muster(&["top", "--config", config.to_str().unwrap()]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+}

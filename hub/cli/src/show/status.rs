@@ -13,9 +13,7 @@ use crate::{
 const GROUPS_MAX: usize = 20;
 /// Rows of the table of clusters when all is well.
 const CLUSTERS_MAX: usize = 12;
-/// Lines that are not problems: counts, headings, the last line, the prompt.
-const FRAME_LINES: usize = 8;
-/// Lines one problem takes.
+/// Lines one problem takes at least.
 const GROUP_LINES: usize = 3;
 
 /// The page of `muster status`.
@@ -30,10 +28,31 @@ pub(crate) fn status(overview: &Overview, clusters: &[Cluster], now: Timestamp, 
     } else if overview.healthy {
         well(&mut page, overview, clusters, now, screen);
     } else {
-        counts(&mut page, overview, now);
-        problems(&mut page, overview, now, screen);
+        return troubled(overview, now, screen);
     }
     page
+}
+
+/// Counts, and as many problems as the screen has room for, however narrow it is; at least one.
+fn troubled(overview: &Overview, now: Timestamp, screen: Screen) -> Page {
+    let with = |groups_max: usize| {
+        let mut page = Page::new();
+        counts(&mut page, overview, now);
+        problems(&mut page, overview, now, screen, groups_max);
+        page
+    };
+    let (Some(height), Some(width), false) = (screen.height, screen.width, screen.wide) else {
+        return with(if screen.wide { usize::MAX } else { GROUPS_MAX });
+    };
+    let mut groups_max = (height / GROUP_LINES).max(1);
+    loop {
+        let page = with(groups_max);
+        // The last line is for the prompt.
+        if groups_max == 1 || page.lines_at(width) < height {
+            return page;
+        }
+        groups_max -= 1;
+    }
 }
 
 fn well(page: &mut Page, overview: &Overview, clusters: &[Cluster], now: Timestamp, screen: Screen) {
@@ -113,12 +132,7 @@ fn counts(page: &mut Page, overview: &Overview, now: Timestamp) {
     ])));
 }
 
-fn problems(page: &mut Page, overview: &Overview, now: Timestamp, screen: Screen) {
-    let groups_max = match (screen.wide, screen.height) {
-        (true, _) => usize::MAX,
-        (false, Some(height)) => (height.saturating_sub(FRAME_LINES) / GROUP_LINES).max(2),
-        (false, None) => GROUPS_MAX,
-    };
+fn problems(page: &mut Page, overview: &Overview, now: Timestamp, screen: Screen, groups_max: usize) {
     let groups = group(&overview.problems, groups_max);
     let hidden = groups.get(groups_max..).unwrap_or_default();
     let groups = groups.get(..groups_max).unwrap_or(&groups);

@@ -1,5 +1,7 @@
 //! Lines of text, as one command prints them.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::{Style, Text, finish};
 
 /// How much room there is.
@@ -53,6 +55,12 @@ impl Page {
     /// Lines that were laid out already.
     pub(super) fn marked_lines(&mut self, lines: impl IntoIterator<Item = String>) {
         self.lines.extend(lines);
+    }
+
+    /// Lines that it takes on a terminal of this width, which wraps long ones.
+    pub(crate) fn lines_at(&self, width: usize) -> usize {
+        let widths = self.lines.iter().map(|line| finish(line, false).width());
+        widths.map(|line| line.div_ceil(width.max(1)).max(1)).sum()
     }
 
     /// The whole page, each line ended; with colours, or without any.

@@ -109,7 +109,7 @@ fn a_low_screen_shows_the_worst_and_counts_the_rest() {
     let shown = shown(sample::large(), Screen { height: Some(16), ..Screen::test(Some(100)) });
     assert_eq!(
         shown.lines().last(),
-        Some("and 3 more problems (2 OutOfSync, 1 Progressing): muster status -o wide")
+        Some("and 2 more problems (1 OutOfSync, 1 Progressing): muster status -o wide")
     );
 }
 
@@ -125,4 +125,29 @@ fn three_thousand_clusters_all_well() {
         "All is well: 3,000 clusters connected, 6,000 apps Synced and Healthy; heard from within 2s."
     );
     assert_eq!(lines[15], "and 2,988 more clusters, all as well: muster clusters");
+}
+
+#[test]
+fn every_fleet_fits_one_screen_of_every_size() {
+    for (name, fleet) in
+        [("healthy", sample::healthy()), ("troubled", sample::troubled()), ("large", sample::large())]
+    {
+        for (width, height) in [(40, 24), (80, 24), (80, 50), (120, 24), (120, 50), (200, 50)] {
+            let screen = Screen { height: Some(height), ..Screen::test(Some(width)) };
+            let shown = shown(fleet.clone(), screen);
+            let widths = shown.lines().map(unicode_width::UnicodeWidthStr::width);
+            let lines: usize = widths.map(|line| line.div_ceil(width).max(1)).sum();
+            assert!(lines < height, "{name} at {width}x{height} takes {lines} lines:\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn in_a_pipe_nothing_is_cut_and_nothing_depends_on_a_screen() {
+    for fleet in [sample::troubled(), sample::large()] {
+        let piped = shown(fleet.clone(), Screen::test(None));
+        assert!(!piped.contains('\u{1b}') && !piped.contains('…'), "{piped}");
+        let wide = shown(fleet, Screen { height: Some(500), ..Screen::test(Some(400)) });
+        assert_eq!(piped.lines().count(), wide.lines().count(), "{piped}\n{wide}");
+    }
 }
