@@ -127,7 +127,7 @@ impl Message {
         let one = |alert: &Alert| {
             let mut labels = json!({
                 "alertname": format!("Muster{}", if self.is_test { "Test" } else { alert.key.kind.word() }),
-                "severity": alert.key.kind.severity().word(),
+                "severity": alert.policy.severity.word(),
             });
             match &alert.key.subject {
                 Subject::Cluster(cluster) => labels["cluster"] = cluster.as_str().into(),

@@ -61,7 +61,8 @@ impl Message {
     }
 
     pub(super) fn severity(&self) -> Severity {
-        self.kind().severity()
+        let worst = self.alerts.iter().map(|alert| alert.policy.severity).max();
+        worst.unwrap_or_else(|| self.kind().severity())
     }
 
     pub(super) fn what(&self) -> Option<&str> {

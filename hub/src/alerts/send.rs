@@ -56,11 +56,24 @@ pub(crate) struct Sender {
     pub(crate) metrics: Metrics,
 }
 
-/// A message that was not taken.
+/// A message of which it is not known that it was taken.
 struct Failure {
     problem: String,
     /// When the receiver wants to be asked again.
     retry_after: Option<Duration>,
+    /// It was not taken for certain.
+    is_certain: bool,
+}
+
+/// How far a message has come.
+#[derive(Clone, Debug)]
+enum Note {
+    /// It is about to be sent.
+    Telling,
+    /// It was taken; what the receiver calls it.
+    Told(String),
+    /// It was not taken.
+    NotTold,
 }
 
 impl Tellers {
@@ -83,10 +96,11 @@ impl Tellers {
     pub(crate) async fn test(&self, name: &str, now: Timestamp) -> Option<Result<(), String>> {
         let receiver = self.settings.receivers.iter().find(|receiver| receiver.name == name)?;
         let sent = self.send(receiver, &Message::test(name, now), now).await;
-        Some(sent.map_err(|failure| failure.problem))
+        Some(sent.map(drop).map_err(|failure| failure.problem))
     }
 
-    async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Result<(), Failure> {
+    /// What the receiver calls the message, where that matters.
+    async fn send(&self, receiver: &Receiver, message: &Message, now: Timestamp) -> Result<String, Failure> {
         let link = self.settings.link.as_deref();
         let secret = receiver.secret.as_deref();
         let body = match &receiver.kind {
@@ -101,12 +115,15 @@ impl Tellers {
                 let key = String::from_utf8_lossy(secret.unwrap_or_default());
                 match message.pager_duty(&key, link) {
                     Some(event) => event,
-                    None => return Ok(()), // others are wrong still, so the incident goes on
+                    None => return Ok(String::new()), // others are wrong still, so the incident goes on
                 }
             }
             ReceiverKind::Mail(mail) => {
                 let sent = mail::send(mail, secret, message, link).await;
-                return sent.map_err(|problem| Failure { problem, retry_after: None });
+                return match sent {
+                    Ok(()) => Ok(String::new()),
+                    Err(problem) => Err(Failure { problem, retry_after: None, is_certain: false }),
+                };
             }
         };
         let body = body.to_string();
@@ -116,16 +133,19 @@ impl Tellers {
             request = request.header("x-muster-signature", signature(secret, body.as_bytes()));
         }
         // Without the address in the error, which may be a secret.
-        let failed =
-            |error: reqwest::Error| Failure { problem: error.without_url().to_string(), retry_after: None };
+        let failed = |error: reqwest::Error| Failure {
+            is_certain: error.is_connect(),
+            problem: error.without_url().to_string(),
+            retry_after: None,
+        };
         let response = request.header("x-muster-id", &message.id).body(body).send().await.map_err(failed)?;
         if response.status().is_success() {
-            return Ok(());
+            return Ok(String::new());
         }
         let retry_after = response.headers().get(http::header::RETRY_AFTER);
         let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let problem = format!("it answers {}", response.status());
-        Err(Failure { problem, retry_after: seconds.map(Duration::from_secs) })
+        Err(Failure { problem, retry_after: seconds.map(Duration::from_secs), is_certain: true })
     }
 }
 
@@ -150,15 +170,18 @@ impl Sender {
                 continue;
             }
             let now = self.clock.now().wall;
-            let messages =
-                self.fleet.read().await.alerts.outstanding(&receiver.name, self.tellers.settings.timing, now);
-            for message in messages.into_iter().filter(|message| message.severity() >= receiver.severity) {
+            let timing = self.tellers.settings.timing;
+            let messages = self.fleet.read().await.alerts.outstanding(&receiver, timing, now);
+            for message in messages {
+                if !self.note(&receiver, &message, Note::Telling).await {
+                    break;
+                }
                 let sent = self.tellers.send(&receiver, &message, now).await;
                 self.metrics.told(&receiver.name, sent.is_ok());
                 match sent {
-                    Ok(()) => {
+                    Ok(reference) => {
                         failures = 0;
-                        if !self.note(&receiver, message.clone()).await {
+                        if !self.note(&receiver, &message, Note::Told(reference)).await {
                             break;
                         }
                         // Only now: what is in the log is kept.
@@ -169,7 +192,11 @@ impl Sender {
                             "told"
                         );
                     }
-                    Err(Failure { problem, retry_after }) => {
+                    Err(Failure { problem, retry_after, is_certain }) => {
+                        if is_certain {
+                            // Where even this is not kept, the receiver may hear the end of what it never heard.
+                            self.note(&receiver, &message, Note::NotTold).await;
+                        }
                         let backoff = BACKOFF.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
                         let wait = retry_after.map_or(backoff, |asked| asked.clamp(BACKOFF, RETRY_AFTER_MAX));
                         failures += 1;
@@ -188,11 +215,15 @@ impl Sender {
         }
     }
 
-    /// Keeps that the receiver took the message; false when that is not kept now.
-    async fn note(&self, receiver: &Receiver, message: Message) -> bool {
-        let name = receiver.name.clone();
+    /// Keeps how far a message has come; false when that is not kept now.
+    async fn note(&self, receiver: &Receiver, message: &Message, note: Note) -> bool {
+        let (name, message) = (receiver.name.clone(), message.clone());
         let act = move |fleet: &mut Fleet, now: Now| {
-            let records = fleet.alerts.told(&name, &message, now.wall);
+            let records = match &note {
+                Note::Telling => fleet.alerts.telling(&name, &message),
+                Note::Told(reference) => fleet.alerts.told(&name, &message, reference, now.wall),
+                Note::NotTold => fleet.alerts.not_told(&name, &message),
+            };
             ((), Effects { records, as_leader: true, ..Effects::default() })
         };
         self.committer.ask(STORE_PATIENCE, act).await.is_ok()

@@ -1,3 +1,6 @@
+mod flapping;
+mod rules;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,8 +40,8 @@ fn pass(table: &mut Table, conditions: &Conditions, seconds: std::ops::Range<i64
     let mut messages = Vec::new();
     for second in seconds {
         table.step(conditions, &settings, at(second));
-        for message in table.outstanding("ops", settings.timing, at(second)) {
-            table.told("ops", &message, at(second));
+        for message in table.outstanding(&settings.receivers[0], settings.timing, at(second)) {
+            table.told("ops", &message, "", at(second));
             messages.push((second, message));
         }
     }
@@ -134,8 +137,8 @@ fn what_is_not_taken_is_the_same_message_the_next_time() {
     for second in 0..320 {
         table.step(&broken, &settings, at(second));
     }
-    let first = table.outstanding("ops", settings.timing, at(320));
-    let second = table.outstanding("ops", settings.timing, at(330));
+    let first = table.outstanding(&settings.receivers[0], settings.timing, at(320));
+    let second = table.outstanding(&settings.receivers[0], settings.timing, at(330));
     assert_eq!((first.len(), &first[0].id), (1, &second[0].id));
 }
 
@@ -204,8 +207,8 @@ proptest! {
                 let now = at(second);
                 table.step(&conditions, &settings, now);
                 let mut changes = restarted.step(&conditions, &settings, now);
-                let messages = table.outstanding("ops", settings.timing, now);
-                prop_assert_eq!(&messages, &restarted.outstanding("ops", settings.timing, now));
+                let messages = table.outstanding(&settings.receivers[0], settings.timing, now);
+                prop_assert_eq!(&messages, &restarted.outstanding(&settings.receivers[0], settings.timing, now));
                 for message in messages {
                     prop_assert!(last.is_some() || !message.is_resolved, "the end of nothing");
                     if let Some((resolved, when)) = last {
@@ -213,8 +216,8 @@ proptest! {
                         prop_assert!(resolved != message.is_resolved || pause >= 3_600, "again after {pause} s");
                     }
                     last = Some((message.is_resolved, second));
-                    table.told("ops", &message, now);
-                    changes.extend(restarted.told("ops", &message, now));
+                    table.told("ops", &message, "", now);
+                    changes.extend(restarted.told("ops", &message, "", now));
                 }
                 for change in changes {
                     match change {
@@ -225,7 +228,7 @@ proptest! {
                 }
             }
             if restarts[index] {
-                restarted = Table::restore(kept.values().cloned().collect(), Vec::new());
+                restarted = Table::restore(kept.values().cloned().collect(), Vec::new(), AlertRules::default());
             }
         }
     }

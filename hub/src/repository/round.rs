@@ -14,6 +14,7 @@ use super::decisions::{self, Decided};
 use super::reports::{Reports, Sightings};
 use super::scene::Scene;
 use crate::access::policy::Grant;
+use crate::alerts::Reading;
 use crate::gates::Wanted;
 use crate::waves::{GateAnswers, Move, Outlook, Refusal, Track, Wish, commit_message, decide, wish};
 
@@ -32,6 +33,8 @@ pub(crate) struct Picture {
     pub(crate) not_enrolled: Vec<String>,
     /// Clusters that have enrolled and are not in Git.
     pub(crate) not_in_git: Vec<String>,
+    /// What is said about alerts; none before it was read.
+    pub(crate) alerts: Option<Arc<Reading>>,
 }
 
 /// What somebody asks of the repository.
@@ -364,6 +367,7 @@ impl State {
             problems: problems.chain(self.fetch_problem.clone()).chain(self.push_problem.clone()).collect(),
             not_enrolled,
             not_in_git,
+            alerts: scene.alerts.clone(),
         };
         (picture, wanted)
     }
