@@ -12,33 +12,42 @@
 //! between a message and the note that it was taken, the next one sends the same message again with the same id, or
 //! the end of it: that something is about to be told is noted first.
 
+mod commit_status;
 mod course;
+mod deliver;
 mod forms;
 mod key;
 mod mail;
 mod message;
 pub(crate) mod promotion;
+mod receivers;
 mod scheme;
 mod send;
 mod settings;
 mod silence;
+mod slack;
 mod table;
+mod template;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{
-    course::AlertState,
-    scheme::Reading,
-    send::{Sender, Tellers},
-    settings::AlertsFile,
-    table::{Count, Table},
-};
 pub use self::{
+    commit_status::CommitStatuses,
     key::{AlertKey, NotAnAlert, Subject},
     mail::{MailSettings, MailTls},
+    receivers::{Receiver, ReceiverKind},
     scheme::{AlertRules, Mute, Policy},
-    settings::{AlertSettings, Receiver, ReceiverKind, Timing},
+    settings::{AlertSettings, Timing},
     silence::{Matcher, Silence, SilenceId},
+    template::Template,
+};
+pub(crate) use self::{
+    course::AlertState,
+    deliver::Tellers,
+    scheme::Reading,
+    send::Sender,
+    settings::AlertsFile,
+    table::{Count, Table},
 };
 
 pub use muster_spec::{AlertKind, AlertSeverity as Severity};

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use muster_spec::{AlertKind, ClusterName, TrackName, WaveName};
 
 use super::{
-    Alert, AlertKey, AlertRules, AlertState, Conditions, Mute, Receiver, Silence, SilenceId, Subject, Told,
+    Alert, AlertKey, AlertRules, AlertState, Conditions, Mute, Receiver, ReceiverKind, Silence, SilenceId,
+    Subject, Told,
     course::Seen,
     message::Message,
     scheme::Scheme,
@@ -253,6 +254,11 @@ impl Table {
 
     /// What the receiver is to be told now: one message for all clusters in which the same is wrong.
     pub(crate) fn outstanding(&self, receiver: &Receiver, timing: Timing, now: Timestamp) -> Vec<Message> {
+        // Statuses of commits are named after waves.
+        let needs_waves = matches!(receiver.kind, ReceiverKind::CommitStatuses(_));
+        if needs_waves && !self.scheme.is_known() {
+            return Vec::new();
+        }
         let mut groups: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
         for alert in self.alerts.values().filter(|alert| alert.is_news(&receiver.name, timing, now)) {
             let is_resolved = alert.state() == AlertState::Resolved;
@@ -277,6 +283,14 @@ impl Table {
             let mut message = Message::new(&receiver.name, is_resolved, &alerts);
             let own = if is_resolved { 0 } else { alerts.len() };
             message.others = same.count().saturating_sub(own);
+            if receiver.kind.wants_rest() {
+                let own: BTreeSet<&AlertKey> = message.keys.iter().collect();
+                let rest = wrong.iter().filter(|alert| !own.contains(&alert.key));
+                message.rest = rest.map(|alert| (*alert).clone()).collect();
+                let clusters = alerts.iter().chain(&wrong).filter_map(|alert| alert.key.cluster());
+                let wave = |cluster| Some((ClusterName::clone(cluster), self.scheme.wave(cluster)?.clone()));
+                message.waves = clusters.filter_map(wave).collect();
+            }
             message
         };
         groups.into_iter().map(message).collect()

@@ -1,5 +1,7 @@
 mod flapping;
 mod rules;
+mod services;
+mod words;
 
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{
     message::{Message, signature},
-    settings::{AlertsFile, ReceiverKind},
+    settings::AlertsFile,
     *,
 };
 use crate::record::{Change, Key, Record};
@@ -24,6 +26,7 @@ fn settings() -> AlertSettings {
         url: "https://ops.test".into(),
         secret: None,
         severity: Severity::Info,
+        template: None,
     };
     let timing = Timing::new(Duration::from_secs(300), Duration::from_secs(3_600));
     AlertSettings { timing, link: Some("https://hub.test".into()), receivers: vec![receiver] }
@@ -184,6 +187,21 @@ fn settings_are_checked_and_tell_no_address() {
         ("receivers: [{name: a, pagerduty-key-file: /nowhere}]", "/nowhere cannot be read"),
         ("receivers: [{name: a, slack: 'https://x', webhook: 'https://x'}]", "give one of"),
         ("receivers: [{slack: 'https://x'}]", "a name of its own"),
+        ("receivers: [{name: a, slack-channel: C1}]", "need a token-file"),
+        ("receivers: [{name: a, slack: 'https://x', token-file: /nowhere}]", "token-file is for"),
+        ("receivers: [{name: a, slack-channel: C1, token-file: /nowhere}]", "/nowhere cannot be read"),
+        (
+            "receivers: [{name: a, token-file: /nowhere, commit-status: {provider: github, url: 'https://x', repository: x}}]",
+            "expected OWNER/NAME",
+        ),
+        (
+            "receivers: [{name: a, token-file: /x, commit-status: {provider: gitea, url: 'http://x', repository: a/b}}]",
+            "does not begin with https://",
+        ),
+        (
+            "receivers: [{name: a, webhook: 'https://x', template: {title: '{{ odd }}'}}]",
+            "alerts.receivers[0]: template: title: undefined value",
+        ),
         ("receivers: [{name: a, slack-file: /nowhere}]", "/nowhere cannot be read"),
     ] {
         let problems = check(text).1;
