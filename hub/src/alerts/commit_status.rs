@@ -80,9 +80,10 @@ pub(super) fn statuses(
     let status = |((revision, context), (standing, wrong)): ((Revision, String), (Standing, usize))| {
         let title = message.title();
         let title = match (standing, message.is_resolved) {
+            (Standing::Success, _) | (_, false) => title,
             // What is over is not what is wrong still.
-            (Standing::Failure | Standing::Pending, true) => format!("{wrong} more alerts are firing"),
-            _ => title,
+            _ if wrong == 1 => "another alert is still firing".to_owned(),
+            _ => format!("{wrong} other alerts are still firing"),
         };
         let name = if settings.provider == CodeHost::Gitlab { "name" } else { "context" };
         let mut body = json!({

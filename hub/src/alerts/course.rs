@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Alert, AlertKey,
+    Alert, AlertKey, Receiver, ReceiverKind,
     scheme::Policy,
     settings::{AlertSettings, Timing},
 };
@@ -179,14 +179,16 @@ impl Alert {
     }
 
     /// Whether the receiver is to be told, by itself or with others of its group.
-    pub(super) fn is_news(&self, receiver: &str, timing: Timing, now: Timestamp) -> bool {
-        let told = self.told.get(receiver);
+    pub(super) fn is_news(&self, receiver: &Receiver, timing: Timing, now: Timestamp) -> bool {
+        let told = self.told.get(&receiver.name);
+        let is_of_commits = matches!(receiver.kind, ReceiverKind::CommitStatuses(_));
         match self.state() {
             AlertState::Pending | AlertState::Remembered => false,
-            AlertState::Resolved => self.is_owed(receiver),
-            AlertState::Firing => {
-                told.is_none_or(|told| told.resolved || passed(told.at, now) >= timing.repeat)
-            }
+            AlertState::Resolved => self.is_owed(&receiver.name),
+            AlertState::Firing => told.is_none_or(|told| {
+                let is_other = is_of_commits && told.revision != self.revision;
+                told.resolved || is_other || passed(told.at, now) >= timing.repeat
+            }),
         }
     }
 

@@ -53,8 +53,10 @@ impl Failure {
         }
         let retry_after = response.headers().get(http::header::RETRY_AFTER);
         let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        // Who stands before a receiver may have lost only its answer.
+        let is_certain = ![StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&response.status());
         let problem = format!("it answers {}", response.status());
-        Err(Self { problem, retry_after: seconds.map(Duration::from_secs), is_certain: true })
+        Err(Self { problem, retry_after: seconds.map(Duration::from_secs), is_certain })
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Told {
     pub at: Timestamp,
     /// That it is over; otherwise that it is wrong.
     pub resolved: bool,
+    /// With which commit.
+    pub revision: String,
     /// What the receiver calls the message, where it is to be changed later; otherwise empty.
     pub reference: String,
 }

@@ -163,7 +163,11 @@ impl Scheme {
 
     /// Takes in what is read now. Says whether anything is new, and whether rules are.
     pub(super) fn take(&mut self, reading: &Arc<Reading>) -> (bool, bool) {
-        if self.reading.as_ref().is_some_and(|known| Arc::ptr_eq(known, reading) || known == reading) {
+        if self.reading.as_ref().is_some_and(|known| Arc::ptr_eq(known, reading)) {
+            return (false, false);
+        }
+        let before = self.reading.replace(Arc::clone(reading));
+        if before.is_some_and(|before| before == *reading) {
             return (false, false);
         }
         if !reading.is_partial {
@@ -181,7 +185,6 @@ impl Scheme {
         };
         let waves = self.clusters.iter();
         self.waves = waves.filter_map(|(name, labels)| Some((name.clone(), wave(labels)?))).collect();
-        self.reading = Some(Arc::clone(reading));
         (true, is_new)
     }
 

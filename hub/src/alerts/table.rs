@@ -260,7 +260,7 @@ impl Table {
             return Vec::new();
         }
         let mut groups: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
-        for alert in self.alerts.values().filter(|alert| alert.is_news(&receiver.name, timing, now)) {
+        for alert in self.alerts.values().filter(|alert| alert.is_news(receiver, timing, now)) {
             let is_resolved = alert.state() == AlertState::Resolved;
             if !is_resolved && !self.reaches(receiver, alert, now) {
                 continue;
@@ -321,10 +321,18 @@ impl Table {
         reference: &str,
         now: Timestamp,
     ) -> Vec<Change> {
-        let told = Told { at: now, resolved: message.is_resolved, reference: reference.to_owned() };
+        let revisions: BTreeMap<&AlertKey, &str> =
+            message.alerts.iter().map(|alert| (&alert.key, alert.revision.as_str())).collect();
         self.change(message, |alert| {
+            let told = Told {
+                at: now,
+                resolved: message.is_resolved,
+                // That of the message, which may not be what it is now.
+                revision: revisions.get(&alert.key).copied().unwrap_or_default().to_owned(),
+                reference: reference.to_owned(),
+            };
             alert.telling.remove(receiver);
-            alert.told.insert(receiver.to_owned(), told.clone());
+            alert.told.insert(receiver.to_owned(), told);
             true
         })
     }

@@ -42,6 +42,7 @@ fn shown(alert: &Alert, silence: Option<&Silence>) -> v1::Alert {
         Subject::Stage(name, of) => (wave, track) = (name.to_string(), of.to_string()),
         Subject::Git => {}
     }
+    let muted_by = alert.policy.muted.as_ref().map(ToString::to_string).unwrap_or_default();
     let told = alert.told.iter().map(|(receiver, told)| v1::AlertTold {
         receiver: receiver.clone(),
         at: Some(to_proto(told.at)),
@@ -63,7 +64,7 @@ fn shown(alert: &Alert, silence: Option<&Silence>) -> v1::Alert {
         told: told.collect(),
         silence: silence.map(|silence| silence.id.to_string()).unwrap_or_default(),
         author: alert.author.clone(),
-        muted_by: alert.policy.muted.as_ref().map(ToString::to_string).unwrap_or_default(),
+        muted_by: muted_by.trim_end_matches('/').to_owned(),
     }
 }
 

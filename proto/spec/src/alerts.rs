@@ -80,6 +80,16 @@ impl AlertKind {
         }
     }
 
+    /// What an alert of this kind is about: a cluster, an app in one, a track in a wave.
+    fn is_about(self) -> (bool, bool, bool) {
+        match self {
+            Self::OutOfSync | Self::Degraded | Self::SyncFailing | Self::DriftFight => (true, true, false),
+            Self::Unreachable | Self::CertificateExpiring => (true, false, false),
+            Self::PromotionHalted | Self::PromotionStalled | Self::ApprovalWaiting => (false, false, true),
+            Self::GitFailing => (false, false, false),
+        }
+    }
+
     /// How bad it is, where no rule says otherwise.
     #[must_use]
     pub fn severity(self) -> AlertSeverity {
@@ -237,11 +247,38 @@ impl Check for AlertRule {
         if self.lasting.is_some_and(|lasting| lasting > FOR_MAX) {
             problems.at(&["for".into()], format!("expected at most {FOR_MAX}"));
         }
+        self.check_kinds(problems);
         let told = self.lasting.is_some() || self.severity.is_some() || !self.receivers.is_empty();
         if self.mute && told {
             let message =
                 "nobody is told of what is muted; remove `mute`, or `for`, `severity` and `receivers`";
             problems.at(&["mute".into()], message);
+        }
+    }
+}
+
+impl AlertRule {
+    /// Reports what is asked of alerts that none of the kinds can have: such a rule would mean nothing.
+    fn check_kinds(&self, problems: &mut Problems) {
+        let given = [
+            ("clusters", self.clusters.is_some(), "a cluster"),
+            ("apps", !self.apps.is_empty(), "an app"),
+            ("tracks", !self.tracks.is_empty(), "a track or an app"),
+            ("waves", !self.waves.is_empty(), "a wave or a cluster"),
+        ];
+        for (name, is_given, what) in given {
+            let has = |kind: &AlertKind| {
+                let (cluster, app, stage) = kind.is_about();
+                match name {
+                    "clusters" => cluster,
+                    "apps" => app,
+                    "tracks" => app || stage,
+                    _ => cluster || stage,
+                }
+            };
+            if is_given && !self.kinds.is_empty() && !self.kinds.iter().any(has) {
+                problems.at(&[name.into()], format!("no alert of these `kinds` is about {what}"));
+            }
         }
     }
 }

@@ -183,6 +183,19 @@ fn of_a_track_that_halted_in_a_wave_its_apps_there_are_not_told() {
 }
 
 #[test]
+fn what_is_muted_stays_so_until_a_restarted_hub_has_looked() {
+    let mut table = Table::default();
+    let halted = ["PromotionHalted/prod/shop", "Degraded/prod-1/web"];
+    pass(&mut table, &with(&halted, &reading("")), 0..400);
+    let kept = table.alerts().into_iter().cloned().collect();
+    let mut restarted = Table::restore(kept, Vec::new(), AlertRules::default());
+    let unread = Conditions { waves_unknown: true, ..wrong(&["Degraded/prod-1/web"]) };
+    assert_eq!(pass(&mut restarted, &unread, 400..500), []);
+    let told = pass(&mut restarted, &with(&["Degraded/prod-1/web"], &reading("")), 500..600);
+    assert_eq!(told.len(), 4, "the end of the halt, and what goes on: {told:?}");
+}
+
+#[test]
 fn what_nobody_is_told_of_mutes_nothing() {
     let reading = reading("  alerts: [{kinds: [PromotionHalted], mute: true}]\n");
     let mut table = Table::default();

@@ -163,7 +163,7 @@ async fn a_commit_fails_in_a_wave_until_all_that_is_wrong_with_it_there_is_over(
         scene.pass(80, &[(api, A)]).await;
         let over = "Resolved: web is no longer Degraded in 2 clusters";
         let expected = [
-            status(A, "muster/prod", failed, "1 more alerts are firing", "web"),
+            status(A, "muster/prod", failed, "another alert is still firing", "web"),
             status(B, "muster/edge", "success", over, "web"),
         ];
         assert_eq!(server.asked(), expected);
@@ -171,6 +171,18 @@ async fn a_commit_fails_in_a_wave_until_all_that_is_wrong_with_it_there_is_over(
         let over = "Resolved: api is no longer Degraded in prod-1";
         assert_eq!(server.asked(), [status(A, "muster/prod", "success", over, "api")]);
     }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_as_the_one_before_is_told_at_once() {
+    let (server, address) = Server::start(Vec::new()).await;
+    let mut scene = Scene::new(statuses(muster_spec::CodeHost::Github), format!("http://{address}"));
+    for revision in [A, B, B, A] {
+        scene.pass(320, &[("Degraded/prod-1/web", revision)]).await;
+    }
+    let paths: Vec<String> = server.asked().into_iter().map(|one| one.path).collect();
+    let expected = [A, B, A].map(|revision| format!("/repos/acme/fleet/statuses/{revision}"));
+    assert_eq!(paths, expected);
 }
 
 #[tokio::test]

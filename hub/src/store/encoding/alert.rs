@@ -53,6 +53,8 @@ struct StoredTold {
     resolved: bool,
     #[prost(string, tag = "3")]
     reference: String,
+    #[prost(string, tag = "4")]
+    revision: String,
 }
 
 /// As it is kept.
@@ -61,6 +63,7 @@ pub(super) fn encode(alert: &Alert) -> Vec<u8> {
         at: Some(to_proto(told.at)),
         resolved: told.resolved,
         reference: told.reference.clone(),
+        revision: told.revision.clone(),
     };
     let Policy { severity, after, receivers, muted } = &alert.policy;
     let stored = StoredAlert {
@@ -90,7 +93,8 @@ pub(super) fn decode(key: AlertKey, message: &[u8]) -> Result<Alert, Damage> {
     let mut told = BTreeMap::new();
     for (name, one) in stored.told {
         let at = time(one.at, "told")?;
-        told.insert(name, Told { at, resolved: one.resolved, reference: one.reference });
+        let StoredTold { resolved, reference, revision, .. } = one;
+        told.insert(name, Told { at, resolved, reference, revision });
     }
     let policy = Policy {
         severity: given(&stored.severity, "severity")?.unwrap_or_else(|| key.kind.severity()),

@@ -60,7 +60,11 @@ pub(in crate::store) fn samples() -> Vec<Record> {
                 receivers: vec!["ops".into()],
                 muted: Some(Mute::Rule(2)),
             },
-            told: [("ops".to_owned(), Told { at: now, resolved: false, reference: "C1/1.2".into() })].into(),
+            told: [(
+                "ops".to_owned(),
+                Told { at: now, resolved: false, revision: "abc".into(), reference: "C1/1.2".into() },
+            )]
+            .into(),
             telling: ["chat".to_owned()].into(),
         })),
         Record::Silence(Box::new(Silence {
