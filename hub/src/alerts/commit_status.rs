@@ -115,5 +115,10 @@ fn place(alert: &Alert, message: &Message) -> Option<(Revision, String)> {
 /// Whether a refusal means that there is nothing to be done: a commit that the host does not know, or, with GitLab, a
 /// status that it has already.
 pub(super) fn is_moot(status: u16, body: &str) -> bool {
-    status == 422 || (status == 400 && body.contains("Cannot transition status"))
+    match status {
+        422 => true,
+        404 => body.contains("Commit Not Found"),
+        400 => body.contains("Cannot transition status"),
+        _ => false,
+    }
 }

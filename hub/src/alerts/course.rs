@@ -186,8 +186,10 @@ impl Alert {
             AlertState::Pending | AlertState::Remembered => false,
             AlertState::Resolved => self.is_owed(&receiver.name),
             AlertState::Firing => told.is_none_or(|told| {
-                let is_other = is_of_commits && told.revision != self.revision;
-                told.resolved || is_other || passed(told.at, now) >= timing.repeat
+                let since = passed(told.at, now);
+                // What each commit is told, not what comes and goes.
+                let is_other = is_of_commits && told.revision != self.revision && since >= timing.settle;
+                told.resolved || is_other || since >= timing.repeat
             }),
         }
     }

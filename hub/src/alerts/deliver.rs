@@ -176,13 +176,13 @@ impl Tellers {
             let request = request.header(http::header::CONTENT_TYPE, "application/json");
             let response = self.ask_host(request.body(status.body.to_string()), receiver).await?;
             let code = response.status();
-            if code == StatusCode::BAD_REQUEST || code == StatusCode::UNPROCESSABLE_ENTITY {
+            if code.is_client_error() && response.headers().get(http::header::RETRY_AFTER).is_none() {
                 let answer = String::from_utf8_lossy(&read(response).await?).into_owned();
                 if commit_status::is_moot(code.as_u16(), &answer) {
                     tracing::info!(receiver = receiver.name, %code, "the status of a commit stays as it is");
                     continue;
                 }
-                return Err(Failure::refused(format!("it answers {code}")));
+                return Err(Failure { is_certain: false, ..Failure::refused(format!("it answers {code}")) });
             }
             // Others may have been set before.
             Failure::unless_success(response).map_err(|failure| Failure { is_certain: false, ..failure })?;

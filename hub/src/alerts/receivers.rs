@@ -9,7 +9,7 @@ use muster_spec::CodeHost;
 use serde::Deserialize;
 
 use super::{
-    Severity,
+    Policy, Severity,
     commit_status::CommitStatuses,
     mail::{MailSettings, MailTls},
     slack,
@@ -108,6 +108,13 @@ pub struct Receiver {
     pub severity: Severity,
     /// In which words.
     pub template: Option<Template>,
+}
+
+impl Receiver {
+    /// Whether it is told of what is told like this.
+    pub(super) fn wants(&self, policy: &Policy) -> bool {
+        policy.concerns(&self.name) && policy.severity >= self.severity
+    }
 }
 
 impl fmt::Debug for Receiver {

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Receiver,
+    AlertKey, Receiver,
     deliver::{Failure, Tellers},
     message::Message,
 };
@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, Now},
     commit::{Committer, Effects, Fleet},
     metrics::Metrics,
+    record::{Change, Record},
 };
 
 /// How often is looked for something to tell.
@@ -52,8 +53,8 @@ enum Note {
     Telling,
     /// It was taken; what the receiver calls it.
     Told(String),
-    /// It was not taken.
-    NotTold,
+    /// What it tells of these for the first time was not taken.
+    NotTold(Vec<AlertKey>),
 }
 
 impl Sender {
@@ -80,15 +81,13 @@ impl Sender {
             let timing = self.tellers.timing();
             let messages = self.fleet.read().await.alerts.outstanding(&receiver, timing, now);
             for message in messages {
-                if !self.note(&receiver, &message, Note::Telling).await {
-                    break;
-                }
+                let Some(first) = self.note(&receiver, &message, Note::Telling).await else { break };
                 let sent = self.tellers.send(&receiver, &message, now).await;
                 self.metrics.told(&receiver.name, sent.is_ok());
                 match sent {
                     Ok(reference) => {
                         failures = 0;
-                        if !self.note(&receiver, &message, Note::Told(reference)).await {
+                        if self.note(&receiver, &message, Note::Told(reference)).await.is_none() {
                             break;
                         }
                         // Only now: what is in the log is kept.
@@ -102,7 +101,7 @@ impl Sender {
                     Err(Failure { problem, retry_after, is_certain }) => {
                         if is_certain {
                             // Where even this is not kept, the receiver may hear the end of what it never heard.
-                            self.note(&receiver, &message, Note::NotTold).await;
+                            self.note(&receiver, &message, Note::NotTold(first)).await;
                         }
                         let backoff = BACKOFF.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
                         let wait = retry_after.map_or(backoff, |asked| asked.clamp(BACKOFF, RETRY_AFTER_MAX));
@@ -122,17 +121,22 @@ impl Sender {
         }
     }
 
-    /// Keeps how far a message has come; false when that is not kept now.
-    async fn note(&self, receiver: &Receiver, message: &Message, note: Note) -> bool {
+    /// Keeps how far a message has come. Gives the alerts of which that is new; none when it is not kept now.
+    async fn note(&self, receiver: &Receiver, message: &Message, note: Note) -> Option<Vec<AlertKey>> {
         let (name, message) = (receiver.name.clone(), message.clone());
         let act = move |fleet: &mut Fleet, now: Now| {
             let records = match &note {
                 Note::Telling => fleet.alerts.telling(&name, &message),
                 Note::Told(reference) => fleet.alerts.told(&name, &message, reference, now.wall),
-                Note::NotTold => fleet.alerts.not_told(&name, &message),
+                Note::NotTold(first) => fleet.alerts.not_told(&name, first),
             };
-            ((), Effects { records, as_leader: true, ..Effects::default() })
+            let key = |change: &Change| match change {
+                Change::Put(Record::Alert(alert)) => Some(alert.key.clone()),
+                _ => None,
+            };
+            let keys = records.iter().filter_map(key).collect();
+            (keys, Effects { records, as_leader: true, ..Effects::default() })
         };
-        self.committer.ask(STORE_PATIENCE, act).await.is_ok()
+        self.committer.ask(STORE_PATIENCE, act).await.ok()
     }
 }

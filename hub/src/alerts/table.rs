@@ -225,24 +225,27 @@ impl Table {
             if matches!(before, Some(Mute::Rule(_))) {
                 continue;
             }
-            let Subject::App(cluster, app) = &key.subject else { continue };
+            let Some(cluster) = key.cluster().filter(|_| key.kind != AlertKind::Unreachable) else {
+                continue;
+            };
             let follows = [AlertKind::OutOfSync, AlertKind::Degraded, AlertKind::SyncFailing];
-            let after = if away.contains(cluster) {
-                Some(AlertKey { kind: AlertKind::Unreachable, subject: Subject::Cluster(cluster.clone()) })
-            } else if !follows.contains(&key.kind) {
-                None
-            } else if self.scheme.is_known() {
-                let stage = self.scheme.stage(cluster, app).filter(|stage| halted.contains(stage));
-                stage.map(|(wave, track)| AlertKey {
-                    kind: AlertKind::PromotionHalted,
-                    subject: Subject::Stage(wave, track),
-                })
-            } else {
+            let after = match &key.subject {
+                _ if away.contains(cluster) => Some(AlertKey {
+                    kind: AlertKind::Unreachable,
+                    subject: Subject::Cluster(cluster.clone()),
+                }),
+                Subject::App(_, app) if follows.contains(&key.kind) && self.scheme.is_known() => {
+                    let stage = self.scheme.stage(cluster, app).filter(|stage| halted.contains(stage));
+                    stage.map(|(wave, track)| AlertKey {
+                        kind: AlertKind::PromotionHalted,
+                        subject: Subject::Stage(wave, track),
+                    })
+                }
                 // Which apps are of the track is not known; what was known still holds.
-                match before {
+                _ => match before {
                     Some(Mute::Alert(source)) if is_halt_of(source, &halted) => Some(source.clone()),
                     _ => None,
-                }
+                },
             };
             let after = after.map(Mute::Alert);
             if *before != after {
@@ -298,10 +301,15 @@ impl Table {
 
     /// Whether the receiver is told that the alert is wrong.
     fn reaches(&self, receiver: &Receiver, alert: &Alert, now: Timestamp) -> bool {
-        alert.policy.muted.is_none()
-            && alert.policy.concerns(&receiver.name)
-            && alert.policy.severity >= receiver.severity
-            && self.silence_of(&alert.key, now).is_none()
+        let muted = match &alert.policy.muted {
+            None => false,
+            Some(Mute::Rule(_)) => true,
+            // Who is not told of the other alert has to be told of this one.
+            Some(Mute::Alert(source)) => {
+                self.alerts.get(source).is_some_and(|source| receiver.wants(&source.policy))
+            }
+        };
+        !muted && receiver.wants(&alert.policy) && self.silence_of(&alert.key, now).is_none()
     }
 
     /// Notes that a receiver is about to be told that something is wrong, for it must hear of the end of what it took,
@@ -310,7 +318,9 @@ impl Table {
         if message.is_resolved {
             return Vec::new();
         }
-        self.change(message, |alert| !alert.is_owed(receiver) && alert.telling.insert(receiver.to_owned()))
+        self.change(&message.keys, |alert| {
+            !alert.is_owed(receiver) && alert.telling.insert(receiver.to_owned())
+        })
     }
 
     /// Notes that the receiver took a message, and what it calls it. Gives what is to be kept.
@@ -323,7 +333,7 @@ impl Table {
     ) -> Vec<Change> {
         let revisions: BTreeMap<&AlertKey, &str> =
             message.alerts.iter().map(|alert| (&alert.key, alert.revision.as_str())).collect();
-        self.change(message, |alert| {
+        self.change(&message.keys, |alert| {
             let told = Told {
                 at: now,
                 resolved: message.is_resolved,
@@ -337,14 +347,15 @@ impl Table {
         })
     }
 
-    /// Notes that the receiver did not take a message, where that is certain. Gives what is to be kept.
-    pub(crate) fn not_told(&mut self, receiver: &str, message: &Message) -> Vec<Change> {
-        self.change(message, |alert| alert.telling.remove(receiver))
+    /// Notes that the receiver did for certain not take what it was about to be told of these for the first time.
+    /// Gives what is to be kept.
+    pub(crate) fn not_told(&mut self, receiver: &str, first: &[AlertKey]) -> Vec<Change> {
+        self.change(first, |alert| alert.telling.remove(receiver))
     }
 
-    fn change(&mut self, message: &Message, mut what: impl FnMut(&mut Alert) -> bool) -> Vec<Change> {
+    fn change(&mut self, keys: &[AlertKey], mut what: impl FnMut(&mut Alert) -> bool) -> Vec<Change> {
         let mut changes = Vec::new();
-        for key in &message.keys {
+        for key in keys {
             if let Some(alert) = self.alerts.get_mut(key)
                 && alert.state() != AlertState::Remembered
                 && what(alert)

@@ -196,6 +196,16 @@ fn what_is_muted_stays_so_until_a_restarted_hub_has_looked() {
 }
 
 #[test]
+fn who_is_not_told_of_a_halt_is_told_of_the_apps() {
+    let reading = reading("  alerts: [{kinds: [PromotionHalted], receivers: [ops]}]\n");
+    let mut table = Table::default();
+    let halted = with(&["PromotionHalted/prod/shop", "Degraded/prod-1/web"], &reading);
+    let told = pass(&mut table, &halted, 0..400);
+    let expected = [row(10, "ops", "shop is halted in prod"), row(310, "pager", "web is Degraded in prod-1")];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn what_nobody_is_told_of_mutes_nothing() {
     let reading = reading("  alerts: [{kinds: [PromotionHalted], mute: true}]\n");
     let mut table = Table::default();

@@ -208,6 +208,8 @@ async fn refusals_of_a_code_host_are_failures_unless_nothing_can_be_done() {
     for (provider, answer, is_taken) in [
         (muster_spec::CodeHost::Github, (422, json!({"message": "No commit found for SHA"})), true),
         (muster_spec::CodeHost::Gitlab, (400, late), true),
+        (muster_spec::CodeHost::Gitlab, (404, json!({"message": "404 Commit Not Found"})), true),
+        (muster_spec::CodeHost::Gitlab, (404, json!({"message": "404 Project Not Found"})), false),
         (muster_spec::CodeHost::Gitlab, (400, json!({"message": "state is missing"})), false),
         (muster_spec::CodeHost::Github, (401, json!({"message": "Bad credentials"})), false),
     ] {
