@@ -45,6 +45,77 @@ proptest! {
     }
 }
 
+/// What becomes of one try to tell a receiver.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Taken,
+    /// It is taken, and the hub dies before it notes that.
+    TakenAndKilled,
+    Refused,
+    /// The hub dies on the way.
+    Killed,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop::sample::select(vec![Fate::Taken, Fate::TakenAndKilled, Fate::Refused, Fate::Killed])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever an app, a receiver and the hub do: in the end nobody believes that something is wrong that is not.
+    #[test]
+    fn whoever_heard_of_something_hears_of_its_end(
+        broken in prop::collection::vec(any::<bool>(), 1..120),
+        fates in prop::collection::vec(fate(), 400),
+    ) {
+        let settings = settings();
+        let ops = &settings.receivers[0];
+        let mut table = Table::default();
+        let mut kept = std::collections::BTreeMap::new();
+        let mut keep = |changes: Vec<Change>| {
+            for change in changes {
+                match change {
+                    Change::Put(Record::Alert(alert)) => drop(kept.insert(alert.key.clone(), *alert)),
+                    Change::Delete(Key::Alert(key)) => drop(kept.remove(&key)),
+                    _ => {}
+                }
+            }
+            kept.values().cloned().collect::<Vec<_>>()
+        };
+        let mut fates = fates.into_iter();
+        let mut last_heard = None;
+        // Half a minute each; then two hours in which the app is well and everything works.
+        for (step, is_broken) in broken.into_iter().map(Some).chain([None; 240]).enumerate() {
+            let now = at(i64::try_from(step).unwrap() * 30);
+            let conditions = match is_broken {
+                Some(true) => wrong(&["Degraded/prod/web"]),
+                _ => Conditions::default(),
+            };
+            keep(table.step(&conditions, &settings, now));
+            for message in table.outstanding(ops, settings.timing, now) {
+                let first = table.telling("ops", &message);
+                let is_first = !first.is_empty();
+                let all = keep(first);
+                let fate = is_broken.and_then(|_| fates.next()).unwrap_or(Fate::Taken);
+                if matches!(fate, Fate::Taken | Fate::TakenAndKilled) {
+                    last_heard = Some(message.is_resolved);
+                }
+                match fate {
+                    Fate::Taken => drop(keep(table.told("ops", &message, "", now))),
+                    Fate::Refused if is_first => drop(keep(table.not_told("ops", &message.keys))),
+                    Fate::Refused => {}
+                    Fate::TakenAndKilled | Fate::Killed => {
+                        table = Table::restore(all, Vec::new(), AlertRules::default());
+                    }
+                }
+            }
+        }
+        prop_assert_ne!(last_heard, Some(false));
+        prop_assert!(table.alerts().is_empty(), "{:?}", table.alerts());
+    }
+}
+
 #[test]
 fn each_time_it_comes_back_it_must_be_gone_for_longer() {
     // Six minutes wrong, two minutes well: longer than what is told once in any case.
