@@ -131,7 +131,8 @@ impl Tellers {
                 return sent.map(|()| String::new()).map_err(unsure);
             }
             ReceiverKind::SlackBot(channel) => {
-                let bot = Bot { client: &self.client, api: &receiver.url, token: secret, channel };
+                let token = receiver.token().map_err(Failure::refused)?;
+                let bot = Bot { client: &self.client, api: &receiver.url, token: &token, channel };
                 return bot.tell(message, &receiver.name, link).await;
             }
             ReceiverKind::CommitStatuses(statuses) => {
@@ -191,7 +192,7 @@ impl Tellers {
     }
 
     async fn ask_host(&self, request: RequestBuilder, receiver: &Receiver) -> Result<Response, Failure> {
-        let token = String::from_utf8_lossy(receiver.secret.as_deref().unwrap_or_default());
+        let token = receiver.token().map_err(Failure::refused)?;
         let request = request.bearer_auth(token).header(http::header::USER_AGENT, code_host::USER_AGENT);
         request.header(http::header::ACCEPT, "application/json").send().await.map_err(Failure::on_the_way)
     }

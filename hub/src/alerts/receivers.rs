@@ -102,8 +102,10 @@ pub struct Receiver {
     pub kind: ReceiverKind,
     /// Its address; empty for mail. Those of Slack and Teams are secrets.
     pub url: String,
-    /// What messages are signed with; of PagerDuty the integration key, of mail the password, of others the token.
+    /// What messages are signed with; of PagerDuty the integration key, of mail the password.
     pub secret: Option<Vec<u8>>,
+    /// File with the token of a bot in Slack or for statuses of commits, read anew for each message.
+    pub token_file: Option<PathBuf>,
     /// It is told of nothing that is less bad.
     pub severity: Severity,
     /// In which words.
@@ -111,6 +113,14 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// The token that is in its file now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn token(&self) -> Result<String, String> {
+        self.token_file.as_deref().map_or_else(|| Ok(String::new()), text_of)
+    }
+
     /// Whether it is told of what is told like this.
     pub(super) fn wants(&self, policy: &Policy) -> bool {
         policy.concerns(&self.name) && policy.severity >= self.severity
@@ -160,8 +170,7 @@ impl ReceiverText {
         match (needs_token, &self.token_file) {
             (true, None) => return Err("slack-channel and commit-status need a token-file".to_owned()),
             (false, Some(_)) => return Err("token-file is for slack-channel and commit-status".to_owned()),
-            (true, Some(_)) => secret_file = self.token_file,
-            (false, None) => {}
+            _ => {}
         }
         let one = "give one of webhook, slack, teams (each also as -file), slack-channel, alertmanager, \
                    pagerduty-key-file, mail and commit-status";
@@ -172,8 +181,11 @@ impl ReceiverText {
             return Err("its address does not begin with https://".to_owned());
         }
         let secret = secret_file.map(|file| text_of(&file).map(String::into_bytes)).transpose()?;
+        // It is read anew each time; that it can be read at all is better known now.
+        self.token_file.as_deref().map(text_of).transpose()?;
         let template = self.template.map(TemplateText::check).transpose()?;
-        Ok(Receiver { name: self.name, kind, url, secret, severity: self.severity, template })
+        let (name, token_file, severity) = (self.name, self.token_file, self.severity);
+        Ok(Receiver { name, kind, url, secret, token_file, severity, template })
     }
 }
 

@@ -20,7 +20,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Bot<'a> {
     pub(super) client: &'a Client,
     pub(super) api: &'a str,
-    pub(super) token: &'a [u8],
+    pub(super) token: &'a str,
     pub(super) channel: &'a str,
 }
 
@@ -115,8 +115,7 @@ impl Bot<'_> {
 
     /// The answer, or the word with which Slack refuses.
     async fn call(&self, method: &str, body: &Value) -> Result<Result<Value, String>, Failure> {
-        let token = String::from_utf8_lossy(self.token);
-        let request = self.client.post(format!("{}/{method}", self.api)).bearer_auth(token);
+        let request = self.client.post(format!("{}/{method}", self.api)).bearer_auth(self.token);
         let request = request.header(http::header::CONTENT_TYPE, "application/json; charset=utf-8");
         let response = request.body(body.to_string()).send().await.map_err(Failure::on_the_way)?;
         let response = Failure::unless_success(response)?;

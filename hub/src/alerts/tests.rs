@@ -25,6 +25,7 @@ fn settings() -> AlertSettings {
         kind: ReceiverKind::Webhook,
         url: "https://ops.test".into(),
         secret: None,
+        token_file: None,
         severity: Severity::Info,
         template: None,
     };

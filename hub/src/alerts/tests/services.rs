@@ -73,12 +73,15 @@ struct Scene {
     receiver: Receiver,
     now: i64,
     reading: Arc<Reading>,
+    _folder: tempfile::TempDir,
 }
 
 impl Scene {
     fn new(kind: ReceiverKind, url: String) -> Self {
-        let receiver =
-            Receiver { kind, url, secret: Some(b"the-token".to_vec()), ..settings().receivers.remove(0) };
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "the-token\n").unwrap();
+        let receiver = Receiver { kind, url, token_file: Some(token), ..settings().receivers.remove(0) };
         let settings = AlertSettings { receivers: vec![receiver.clone()], ..settings() };
         let fleet = "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec:\n  waves:\n  \
                      - {name: prod, clusters: {matchLabels: {env: prod}}}\n---\napiVersion: muster.dev/v1alpha1\n\
@@ -86,7 +89,7 @@ impl Scene {
         let catalog = Catalog::load([("muster.yaml", fleet.as_bytes())]);
         let reading = Arc::new(Reading::of(&catalog, std::collections::BTreeMap::new()));
         let tellers = Tellers::new(Arc::new(settings)).unwrap();
-        Self { table: Table::default(), tellers, receiver, now: 0, reading }
+        Self { table: Table::default(), tellers, receiver, now: 0, reading, _folder: folder }
     }
 
     /// Lets so many seconds pass while these are wrong, with a revision each, and tells what is to be told.
@@ -282,7 +285,10 @@ async fn what_slack_refuses_is_told_again_and_a_post_that_is_gone_holds_nothing_
         Scene::new(ReceiverKind::SlackBot("alerts".to_owned()), format!("http://{address}/slack"));
     let web = ("Degraded/prod-1/web", A);
     assert_eq!(scene.pass(320, &[web]).await, [Err("not_in_channel".to_owned())]);
+    // The token may be another one by the next time.
+    std::fs::write(scene.receiver.token_file.as_ref().unwrap(), "another").unwrap();
     assert!(scene.pass(1, &[web]).await[0].as_ref().unwrap_err().contains("429"));
+    assert_eq!(server.asked.lock().unwrap()[1].authorization, "Bearer another");
     assert_eq!(scene.pass(1, &[web]).await, [Ok("C1/17.3".to_owned())]);
     server.answers.lock().unwrap().push_back((200, gone));
     assert_eq!(scene.pass(80, &[]).await, [Ok(String::new())]);
