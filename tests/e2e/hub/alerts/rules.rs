@@ -101,6 +101,42 @@ async fn rules_in_git_say_who_is_told_also_after_a_restart_with_a_fleet_document
 }
 
 #[tokio::test]
+async fn of_a_track_that_halted_in_a_wave_its_apps_there_are_not_told_besides() {
+    let git = git::Server::start(git::Options::default()).unwrap();
+    let repository = git.create("fleet").unwrap();
+    let waves = "  waves: [{name: prod, clusters: {matchLabels: {env: prod}}}]\n";
+    let app = "apiVersion: muster.dev/v1alpha1\nkind: App\nmetadata: {name: web}\nspec: {clusters: {}, source: {path: web}}\n";
+    let files = [
+        ("muster.yaml", fleet(waves)),
+        ("prod.yaml", CLUSTER.to_owned()),
+        ("app.yaml", app.to_owned()),
+        ("web/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n".to_owned()),
+    ];
+    let head = repository.commit(&files, "An app in a wave").unwrap();
+    let (receiver, address) = Receiver::start().await;
+    let url = git.url("fleet");
+    let arguments = ["--heartbeat", "1s", "--repo", url.as_str(), "--repo-interval", "1s"];
+    let hub = hub_with_flags(&arguments, address, "6s").await;
+    let identity = hub.enrolled("prod").await;
+    let mut agent = hub.agent("prod", &identity, &[]).await.unwrap();
+    agent.report_kept(1, v1::AppStatus { revision: head, ..broken("web") }).await;
+    beating(&agent, "the app to be muted", async || {
+        let shown = hub.muster(&["alerts", "-o", "json"]).run(DEADLINE).await.unwrap().stdout;
+        let shown: Value = serde_json::from_str(&shown).map_err(|error| error.to_string())?;
+        let alerts = shown["alerts"].as_array().cloned().unwrap_or_default();
+        let muted = |one: &Value| one["state"] == "Firing" && one["mutedBy"] == "PromotionHalted/prod/web";
+        if alerts.iter().any(muted) { Ok(()) } else { Err(shown.to_string()) }
+    })
+    .await;
+    let told = beating(&agent, "ops to be told", async || {
+        receiver.taken("/ops").into_iter().next().ok_or_else(|| "nothing".to_owned())
+    })
+    .await;
+    assert_eq!(told.body["kind"], "PromotionHalted");
+    assert!(receiver.taken("/ops").iter().all(|one| one.body["kind"] != "Degraded"), "it follows from that");
+}
+
+#[tokio::test]
 async fn a_receiver_that_took_a_message_as_the_hub_was_killed_hears_of_the_end() {
     let (receiver, address) = Receiver::start().await;
     let mut hub = hub_with(address, "1s").await;
@@ -113,10 +149,17 @@ async fn a_receiver_that_took_a_message_as_the_hub_was_killed_hears_of_the_end()
     })
     .await;
     hub.program.kill();
-    receiver.is_mute.store(false, Ordering::SeqCst);
     hub.restart().await;
     let agent = hub.agent("prod", &identity, &[]).await.unwrap();
     agent.report(1, status("web", "abc")).await;
+    // All is well before the receiver can be told once more that it is not.
+    beating(&agent, "it to be over", async || {
+        let shown = hub.muster(&["alerts", "-o", "json"]).run(DEADLINE).await.unwrap().stdout;
+        let shown: Value = serde_json::from_str(&shown).map_err(|error| error.to_string())?;
+        if shown["alerts"][0]["state"] == "Resolved" { Ok(()) } else { Err(shown.to_string()) }
+    })
+    .await;
+    receiver.is_mute.store(false, Ordering::SeqCst);
     beating(&agent, "ops to hear of the end", async || {
         let taken = receiver.taken("/ops");
         let is_over = taken.last().is_some_and(|one| one.body["status"] == "resolved");
