@@ -15,6 +15,15 @@ pub(super) const API: &str = "https://slack.com/api";
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// With which words Slack says that a post cannot be changed, or answered, any more.
+const GONE: [&str; 5] = [
+    "message_not_found",
+    "thread_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "channel_not_found",
+];
+
 /// A bot, and where it posts.
 #[derive(Clone, Copy)]
 pub(super) struct Bot<'a> {
@@ -78,11 +87,19 @@ impl Bot<'_> {
     }
 
     async fn reply(&self, post: &Post, text: &str, broadcast: bool) -> Result<(), Failure> {
-        let mut body = json!({"channel": post.channel, "thread_ts": post.time, "text": text});
+        let mut body =
+            json!({"channel": post.channel, "thread_ts": post.time, "text": text, "unfurl_links": false});
         if broadcast {
             body["reply_broadcast"] = true.into();
         }
-        self.post(body).await.map(drop)
+        match self.call("chat.postMessage", &body).await? {
+            Ok(_) => Ok(()),
+            // Without its thread it is told where the thread would be.
+            Err(error) if GONE.contains(&error.as_str()) => {
+                self.post(json!({"channel": self.channel, "text": text})).await.map(drop)
+            }
+            Err(error) => Err(Failure::refused(error)),
+        }
     }
 
     async fn post(&self, mut body: Value) -> Result<String, Failure> {
@@ -97,15 +114,7 @@ impl Bot<'_> {
         let body = json!({"channel": post.channel, "ts": post.time, "text": text});
         match self.call("chat.update", &body).await? {
             Ok(_) => Ok(()),
-            Err(error)
-                if [
-                    "message_not_found",
-                    "cant_update_message",
-                    "edit_window_closed",
-                    "channel_not_found",
-                ]
-                .contains(&error.as_str()) =>
-            {
+            Err(error) if GONE.contains(&error.as_str()) => {
                 tracing::info!(error, "a post in Slack cannot be changed");
                 Ok(())
             }
@@ -120,8 +129,11 @@ impl Bot<'_> {
         let response = request.body(body.to_string()).send().await.map_err(Failure::on_the_way)?;
         let response = Failure::unless_success(response)?;
         let bytes = read(response).await?;
-        let answer: Value = serde_json::from_slice(&bytes)
-            .map_err(|_| Failure::refused("it does not answer as Slack does".to_owned()))?;
+        let strange = || Failure {
+            is_certain: false,
+            ..Failure::refused("it does not answer as Slack does".to_owned())
+        };
+        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| strange())?;
         if answer["ok"] == true {
             return Ok(Ok(answer));
         }

@@ -5,7 +5,7 @@
 //! ```
 //! Where receivers are, and their secrets, is the hub's own configuration; the document only names them.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,12 +146,6 @@ impl FromStr for AlertSeverity {
     }
 }
 
-impl fmt::Display for AlertSeverity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 /// How some alerts are told. It means those for which all holds that it gives; of the rules that mean an
 /// alert the first counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -190,7 +184,7 @@ pub struct AlertRule {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AlertAbout<'a> {
     /// The labels of its cluster, where it is about one.
-    pub labels: Option<&'a std::collections::BTreeMap<String, String>>,
+    pub labels: Option<&'a BTreeMap<String, String>>,
     /// The app.
     pub app: Option<&'a AppName>,
     /// The track, or that of the app.

@@ -290,7 +290,11 @@ async fn what_slack_refuses_is_told_again_and_a_post_that_is_gone_holds_nothing_
     assert!(scene.pass(1, &[web]).await[0].as_ref().unwrap_err().contains("429"));
     assert_eq!(server.asked.lock().unwrap()[1].authorization, "Bearer another");
     assert_eq!(scene.pass(1, &[web]).await, [Ok("C1/17.3".to_owned())]);
-    server.answers.lock().unwrap().push_back((200, gone));
+    server.asked();
+    let lost = json!({"ok": false, "error": "thread_not_found"});
+    server.answers.lock().unwrap().extend([(200, gone), (200, lost)]);
     assert_eq!(scene.pass(80, &[]).await, [Ok(String::new())]);
-    assert_eq!(server.asked().len(), 5);
+    let asked = server.asked();
+    let threads: Vec<&Value> = asked.iter().map(|one| &one.body["thread_ts"]).collect();
+    assert_eq!(threads, [&Value::Null, &"17.3".into(), &Value::Null], "changed, answered, told anew");
 }
