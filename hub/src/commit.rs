@@ -25,7 +25,7 @@ use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    alerts::{self, Alert, Silence},
+    alerts::{self, Alert, AlertRules, Silence},
     audit::Log,
     clock::{Clock, Now},
     fleet::{self, Ended, Rules, State, StreamId, Touched},
@@ -102,7 +102,8 @@ impl Fleet {
             tracing::error!(%fault, "the audit log is not what was written");
         }
         let silences = std::mem::take(&mut loaded.silences);
-        let alerts = alerts::Table::restore(std::mem::take(&mut loaded.alerts), silences);
+        let rules_of_alerts = loaded.alert_rules.take().unwrap_or_default();
+        let alerts = alerts::Table::restore(std::mem::take(&mut loaded.alerts), silences, rules_of_alerts);
         Self { state: State::restore(loaded, rules, now), tokens, audit, alerts }
     }
 
@@ -119,6 +120,9 @@ impl Fleet {
                 self.alerts.learn_silence(Silence::clone(silence));
             }
             News::Changed(Change::Delete(Key::Silence(id))) => self.alerts.forget_silence(id),
+            News::Changed(Change::Put(Record::AlertRules(rules))) => {
+                self.alerts.learn_rules(AlertRules::clone(rules));
+            }
             _ => {}
         }
         self.state.learn(news, now)

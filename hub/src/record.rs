@@ -13,7 +13,7 @@ use muster_spec::{AppName, ClusterName};
 use muster_wire::v1;
 
 use crate::{
-    alerts::{Alert, AlertKey, Silence, SilenceId},
+    alerts::{Alert, AlertKey, AlertRules, Silence, SilenceId},
     fleet::StreamId,
     tokens::{Token, TokenId},
 };
@@ -120,6 +120,8 @@ pub enum Record {
     Alert(Box<Alert>),
     /// What nobody is to be told of.
     Silence(Box<Silence>),
+    /// How alerts are told, as the fleet repository said last.
+    AlertRules(Box<AlertRules>),
 }
 
 /// Name of something kept.
@@ -196,6 +198,8 @@ pub struct Loaded {
     pub alerts: Vec<Alert>,
     /// Silences.
     pub silences: Vec<Silence>,
+    /// How alerts are told.
+    pub alert_rules: Option<AlertRules>,
     /// This hub among those that share the store.
     pub replica: ReplicaId,
     /// Tells the events of this hub from those that others number at the same time; `None` where it is alone.
@@ -219,6 +223,7 @@ impl Loaded {
             Record::Audit(row) => self.audit.push(row),
             Record::Alert(alert) => self.alerts.push(*alert),
             Record::Silence(silence) => self.silences.push(*silence),
+            Record::AlertRules(rules) => self.alert_rules = Some(*rules),
         }
     }
 
@@ -234,6 +239,7 @@ impl Loaded {
             + self.audit.len()
             + self.alerts.len()
             + self.silences.len()
+            + usize::from(self.alert_rules.is_some())
     }
 
     /// Whether there are none.
@@ -254,6 +260,7 @@ impl Loaded {
         let alerts = self.alerts.iter().cloned().map(Box::new).map(Record::Alert);
         let silences = self.silences.iter().cloned().map(Box::new).map(Record::Silence);
         let fleet = tokens.chain(enrolments).chain(clusters).chain(apps).chain(events);
-        fleet.chain(revocations).chain(audit).chain(alerts).chain(silences)
+        let rules = self.alert_rules.iter().cloned().map(Box::new).map(Record::AlertRules);
+        fleet.chain(revocations).chain(audit).chain(alerts).chain(silences).chain(rules)
     }
 }

@@ -47,7 +47,9 @@ const ALERT = {
 const SILENCED = word("Silenced", "off", "‖");
 
 export const severity = (name) => SEVERITY[name] ?? UNKNOWN;
-export const alert = ({ state, silence }) => (silence ? SILENCED : ALERT[state] ?? UNKNOWN);
+const muted = (by) => word(`Muted by ${by}`, "off", "‖");
+export const alert = ({ state, silence, mutedBy }) =>
+  (silence ? SILENCED : mutedBy && state === "ALERT_STATE_FIRING" ? muted(mutedBy) : ALERT[state] ?? UNKNOWN);
 export const sync = (status) => SYNC[status] ?? UNKNOWN;
 export const health = (status) => HEALTH[status] ?? UNKNOWN;
 export const connection = (status) => CONNECTION[status] ?? UNKNOWN;

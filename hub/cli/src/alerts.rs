@@ -19,12 +19,15 @@ pub(crate) struct Alert {
     pub(crate) track: String,
     pub(crate) cause: String,
     pub(crate) revision: String,
+    pub(crate) author: String,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) fired_at: Option<Timestamp>,
     pub(crate) resolved_at: Option<Timestamp>,
     pub(crate) told: Vec<Told>,
     /// The silence because of which nobody is told; empty for none.
     pub(crate) silence: String,
+    /// What else keeps it from being told; empty for nothing.
+    pub(crate) muted_by: String,
 }
 
 /// How far an alert is.
@@ -73,7 +76,7 @@ impl Alert {
 
     /// Whether it is wrong now, and somebody is told.
     pub(crate) fn is_firing(&self) -> bool {
-        self.state == State::Firing && self.silence.is_empty()
+        self.state == State::Firing && self.silence.is_empty() && self.muted_by.is_empty()
     }
 }
 
@@ -113,7 +116,9 @@ impl From<v1::Alert> for Alert {
             track: alert.track,
             cause: alert.cause,
             revision: alert.revision,
+            author: alert.author,
             silence: alert.silence,
+            muted_by: alert.muted_by,
         }
     }
 }

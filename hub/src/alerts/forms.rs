@@ -12,6 +12,11 @@ const SUMMARY_MAX: usize = 1024;
 /// Alertmanager takes an alert for over when it has not heard of it for so much longer than it is told again.
 const GRACE: SignedDuration = SignedDuration::from_mins(10);
 
+/// A text in which Slack finds nobody to mention, and no link.
+pub(super) fn slack_escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 impl Message {
     /// As JSON, for programs.
     pub(super) fn webhook(&self, dashboard: Option<&str>) -> Value {
@@ -26,6 +31,7 @@ impl Message {
                     "resolved": alert.resolved_at.map(|time| time.to_string()),
                     "cause": alert.cause,
                     "revision": alert.revision,
+                    "author": alert.author,
                 })
             })
             .collect();
@@ -33,12 +39,13 @@ impl Message {
             "version": 1,
             "id": self.id,
             "status": if self.is_resolved { "resolved" } else { "firing" },
-            "kind": if self.is_test { "Test" } else { self.kind().word() },
+            "kind": self.word(),
             "severity": self.severity().word(),
             "app": self.what(),
             "count": self.alerts.len(),
             "clusters": clusters,
             "title": self.title(),
+            "text": self.body(dashboard).0.join("\n"),
             "cause": self.cause(),
             "next": self.next(),
             "link": self.link(dashboard),
@@ -47,15 +54,20 @@ impl Message {
 
     /// As Slack's incoming webhooks take it.
     pub(super) fn slack(&self, dashboard: Option<&str>) -> Value {
-        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        json!({ "text": self.slack_text(dashboard) })
+    }
+
+    /// As Slack marks text up. Words of the receiver's own may do so as well; what they are made of is escaped already.
+    pub(super) fn slack_text(&self, dashboard: Option<&str>) -> String {
         let sign = if self.is_resolved { ":white_check_mark:" } else { ":rotating_light:" };
-        let mut lines = vec![format!("{sign} *{}*", escaped(&self.title()))];
-        lines.extend(self.lines().iter().map(|line| escaped(line)));
-        if !self.is_resolved {
-            lines.push(format!("`{}`", self.next()));
-        }
-        lines.extend(self.link(dashboard).map(|link| format!("<{link}|dashboard>")));
-        json!({ "text": lines.join("\n") })
+        let title = self.words.title.clone().unwrap_or_else(|| slack_escaped(&self.title()));
+        let mut lines = vec![format!("{sign} *{title}*")];
+        let (body, next, link) = self.body(dashboard);
+        let is_own = self.words.text.is_some();
+        lines.extend(body.into_iter().map(|line| if is_own { line } else { slack_escaped(&line) }));
+        lines.extend(next.map(|next| format!("`{next}`")));
+        lines.extend(link.map(|link| format!("<{link}|dashboard>")));
+        lines.join("\n")
     }
 
     /// As a workflow of Microsoft Teams takes it: an adaptive card
@@ -66,12 +78,11 @@ impl Message {
         let mut body = vec![
             json!({"type": "TextBlock", "text": self.title(), "wrap": true, "weight": "bolder", "color": colour}),
         ];
-        body.extend(self.lines().iter().map(|line| block(line)));
-        if !self.is_resolved {
-            body.push(json!({"type": "TextBlock", "text": self.next(), "fontType": "monospace"}));
-        }
+        let (lines, next, link) = self.body(dashboard);
+        body.extend(lines.iter().map(|line| block(line)));
+        body.extend(next.map(|next| json!({"type": "TextBlock", "text": next, "fontType": "monospace"})));
         let open = |link| json!({"type": "Action.OpenUrl", "title": "Dashboard", "url": link});
-        let actions: Vec<Value> = self.link(dashboard).map(open).into_iter().collect();
+        let actions: Vec<Value> = link.map(open).into_iter().collect();
         let card = json!({
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions,
@@ -88,7 +99,7 @@ impl Message {
         if self.is_resolved && self.others > 0 {
             return None;
         }
-        let kind = if self.is_test { "Test" } else { self.kind().word() };
+        let kind = self.word();
         let what = self.what().unwrap_or_else(|| self.keys.first().map_or("", |key| key.place()));
         let mut event = json!({
             "routing_key": key,
@@ -96,8 +107,9 @@ impl Message {
             "dedup_key": format!("muster/{kind}/{what}"),
         });
         if !self.is_resolved {
-            let summary: String =
-                format!("{}: {}", self.title(), self.cause()).chars().take(SUMMARY_MAX).collect();
+            let summary = self.words.title.clone();
+            let summary = summary.unwrap_or_else(|| format!("{}: {}", self.title(), self.cause()));
+            let summary: String = summary.chars().take(SUMMARY_MAX).collect();
             event["payload"] = json!({
                 "summary": summary,
                 "source": "muster-hub",
@@ -106,7 +118,7 @@ impl Message {
                 "component": what,
                 "group": self.places(),
                 "class": kind,
-                "custom_details": {"details": self.lines(), "next": self.next()},
+                "custom_details": {"details": self.body(dashboard).0, "next": self.next()},
             });
             let link = self.link(dashboard);
             event["links"] =
@@ -127,7 +139,7 @@ impl Message {
         let one = |alert: &Alert| {
             let mut labels = json!({
                 "alertname": format!("Muster{}", if self.is_test { "Test" } else { alert.key.kind.word() }),
-                "severity": alert.key.kind.severity().word(),
+                "severity": alert.policy.severity.word(),
             });
             match &alert.key.subject {
                 Subject::Cluster(cluster) => labels["cluster"] = cluster.as_str().into(),
@@ -144,7 +156,13 @@ impl Message {
             let ends_at = alert.resolved_at.or_else(|| now.checked_add(repeat + GRACE).ok());
             let mut alert = json!({
                 "labels": labels,
-                "annotations": {"summary": self.title(), "description": alert.cause, "next": self.next()},
+                "annotations": {
+                    "summary": self.title(),
+                    "description": self.words.text.as_ref().unwrap_or(&alert.cause),
+                    "next": self.next(),
+                    "commit": alert.revision,
+                    "author": alert.author,
+                },
                 "startsAt": alert.started_at.to_string(),
                 "endsAt": ends_at.map(|end| end.to_string()),
             });

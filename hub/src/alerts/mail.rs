@@ -72,7 +72,7 @@ pub(super) async fn send(
     let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.server)
         .port(settings.port)
         .tls(tls)
-        .timeout(Some(super::send::PATIENCE));
+        .timeout(Some(super::deliver::PATIENCE));
     if let (Some(user), Some(secret)) = (&settings.user, secret) {
         let password = String::from_utf8_lossy(secret).into_owned();
         transport = transport.credentials(Credentials::new(user.clone(), password));
@@ -81,16 +81,16 @@ pub(super) async fn send(
 }
 
 fn letter(settings: &MailSettings, message: &Message, dashboard: Option<&str>) -> Result<Letter, String> {
-    let link = message.link(dashboard);
-    let mut text = format!("{}\n\n{}\n", message.title(), message.lines().join("\n"));
+    let (lines, next, link) = message.body(dashboard);
+    let mut text = format!("{}\n\n{}\n", message.title(), lines.join("\n"));
     let escaped = |text: &str| {
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
     };
-    let paragraphs: Vec<_> = message.lines().iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
+    let paragraphs: Vec<_> = lines.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
     let mut html = format!("<h3>{}</h3>\n{}\n", escaped(&message.title()), paragraphs.join("\n"));
-    if !message.is_resolved {
-        text.push_str(&format!("\n    {}\n", message.next()));
-        html.push_str(&format!("<pre>{}</pre>\n", escaped(&message.next())));
+    if let Some(next) = &next {
+        text.push_str(&format!("\n    {next}\n"));
+        html.push_str(&format!("<pre>{}</pre>\n", escaped(next)));
     }
     if let Some(link) = &link {
         text.push_str(&format!("\n{link}\n"));

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use muster_spec::{ClusterName, WaveName};
 use ring::{digest, hmac};
 
-use super::{Alert, AlertKey, AlertKind, Severity, Subject};
+use super::{Alert, AlertKey, AlertKind, Severity, Subject, template::Words};
 use crate::{authority::hex, clock::for_people};
 
 /// Clusters that a line for people names.
@@ -24,6 +25,12 @@ pub(crate) struct Message {
     /// It is about nothing.
     pub(super) is_test: bool,
     pub(super) alerts: Vec<Alert>,
+    /// What the receiver takes for wrong besides, where that decides what it is told.
+    pub(super) rest: Vec<Alert>,
+    /// The waves of clusters that any of them are about, likewise.
+    pub(super) waves: BTreeMap<ClusterName, WaveName>,
+    /// Words of the receiver's own.
+    pub(super) words: Words,
 }
 
 impl Message {
@@ -43,6 +50,9 @@ impl Message {
             others: 0,
             is_test: false,
             alerts: alerts.iter().map(|alert| (*alert).clone()).collect(),
+            rest: Vec::new(),
+            waves: BTreeMap::new(),
+            words: Words::default(),
         }
     }
 
@@ -61,7 +71,8 @@ impl Message {
     }
 
     pub(super) fn severity(&self) -> Severity {
-        self.kind().severity()
+        let worst = self.alerts.iter().map(|alert| alert.policy.severity).max();
+        worst.unwrap_or_else(|| self.kind().severity())
     }
 
     pub(super) fn what(&self) -> Option<&str> {
@@ -81,8 +92,17 @@ impl Message {
         }
     }
 
+    /// The word for what is wrong.
+    pub(super) fn word(&self) -> &'static str {
+        if self.is_test { "Test" } else { self.kind().word() }
+    }
+
     /// The message in one line.
     pub(super) fn title(&self) -> String {
+        self.words.title.clone().unwrap_or_else(|| self.usual_title())
+    }
+
+    fn usual_title(&self) -> String {
         if self.is_test {
             return "a test message of the Muster hub".to_owned();
         }
@@ -138,8 +158,10 @@ impl Message {
                 format!("muster approve {track} --wave {}", key.place())
             }
             (_, Some(track), _) if self.is_of_waves() => format!("muster waves {track} --explain"),
+            (_, Some(app), [key]) => format!("muster app {app} --cluster {}", key.place()),
             (_, Some(app), _) => format!("muster app {app}"),
             (AlertKind::GitFailing, ..) => "muster waves".to_owned(),
+            (AlertKind::Unreachable, None, [key]) => format!("muster events --cluster {}", key.place()),
             _ => "muster clusters".to_owned(),
         }
     }
@@ -154,7 +176,19 @@ impl Message {
         })
     }
 
-    /// The lines below the title, for people: where, why, since when, at which commit, what to type.
+    /// What is below the title, for people: the lines, what to type where something is to be done, and the address
+    /// of the dashboard. Words of one's own stand for all of it.
+    pub(super) fn body(&self, dashboard: Option<&str>) -> (Vec<String>, Option<String>, Option<String>) {
+        match &self.words.text {
+            Some(text) => (text.lines().map(str::to_owned).collect(), None, None),
+            None => {
+                let next = (!self.is_resolved).then(|| self.next());
+                (self.lines(), next, self.link(dashboard))
+            }
+        }
+    }
+
+    /// The usual lines: where, why, since when, at whose commit.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.keys.len() > 1 {
@@ -166,7 +200,8 @@ impl Message {
         if !self.is_resolved {
             lines.push(self.cause());
             lines.extend(self.since().map(|since| format!("since {}", for_people(since))));
-            lines.extend(self.revision().map(|revision| format!("commit {revision}")));
+            let by = self.author().map(|author| format!(" by {author}")).unwrap_or_default();
+            lines.extend(self.revision().map(|revision| format!("commit {revision}{by}")));
         }
         lines.retain(|line| !line.is_empty());
         lines
@@ -178,10 +213,16 @@ impl Message {
     }
 
     /// The commit that all of them are about, if it is one.
-    fn revision(&self) -> Option<&str> {
+    pub(super) fn revision(&self) -> Option<&str> {
         let mut revisions = self.alerts.iter().map(|alert| alert.revision.as_str());
         let first = revisions.next().filter(|first| !first.is_empty())?;
         revisions.all(|other| other == first).then_some(first)
+    }
+
+    /// Who made that commit, if it is known.
+    pub(super) fn author(&self) -> Option<&str> {
+        self.revision()?;
+        self.alerts.iter().map(|alert| alert.author.as_str()).find(|author| !author.is_empty())
     }
 }
 

@@ -2,38 +2,60 @@
 //!
 //! ```text
 //! fleet --State::conditions--> what is wrong now --Table::step--> alerts: pending, firing, resolved
+//!                                                     ^               |
+//! Git --Reading--> Scheme: who is told of what -------'               |
 //!                                                                     |
 //!              receivers <--send, again and again until taken-- Table::outstanding: one message a group
 //! ```
 //! What is decided is plain code with the time passed in. Alerts, and who was told of them, are kept like everything
 //! else, so that a restart neither loses nor repeats a message. The hub that leads does all of it; when it fails
-//! between a message and the note that it was taken, the next one sends the same message again with the same id.
+//! between a message and the note that it was taken, the next one sends the same message again with the same id, or
+//! the end of it: that something is about to be told is noted first.
 
+mod commit_status;
+mod course;
+mod deliver;
 mod forms;
 mod key;
 mod mail;
 mod message;
 pub(crate) mod promotion;
+mod receivers;
+mod scheme;
 mod send;
 mod settings;
 mod silence;
+mod slack;
 mod table;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    key::{AlertKey, AlertKind, NotAnAlert, Severity, Subject},
+    commit_status::CommitStatuses,
+    key::{AlertKey, NotAnAlert, Subject},
     mail::{MailSettings, MailTls},
-    settings::{AlertSettings, Receiver, ReceiverKind, Timing},
+    receivers::{Receiver, ReceiverKind},
+    scheme::{AlertRules, Mute, Policy},
+    settings::{AlertSettings, Timing},
     silence::{Matcher, Silence, SilenceId},
+    template::Template,
 };
 pub(crate) use self::{
-    send::{Sender, Tellers},
+    course::AlertState,
+    deliver::Tellers,
+    scheme::Reading,
+    send::Sender,
     settings::AlertsFile,
     table::{Count, Table},
 };
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use muster_spec::{AlertKind, AlertSeverity as Severity};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use muster_spec::ClusterName;
@@ -47,6 +69,8 @@ pub struct Alert {
     pub cause: String,
     /// The commit that the app has; empty where there is none.
     pub revision: String,
+    /// Who made that commit; empty where that is not known.
+    pub author: String,
     /// When it was first seen.
     pub started_at: Timestamp,
     /// When it had lasted long enough to be told.
@@ -55,17 +79,29 @@ pub struct Alert {
     pub well_since: Option<Timestamp>,
     /// When it was gone for long enough.
     pub resolved_at: Option<Timestamp>,
+    /// When it was last over and all had heard that; since then it is kept only in case it comes back.
+    pub ended_at: Option<Timestamp>,
+    /// How often it came back soon after it was over.
+    pub flaps: u32,
+    /// How it is told.
+    pub policy: Policy,
     /// What each receiver was last told, and when.
     pub told: BTreeMap<String, Told>,
+    /// Receivers that are being told that it is wrong, of which it is not known whether they took it.
+    pub telling: BTreeSet<String>,
 }
 
 /// What a receiver was told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// When it took it.
     pub at: Timestamp,
     /// That it is over; otherwise that it is wrong.
     pub resolved: bool,
+    /// With which commit.
+    pub revision: String,
+    /// What the receiver calls the message, where it is to be changed later; otherwise empty.
+    pub reference: String,
 }
 
 /// What is wrong now.
@@ -77,6 +113,10 @@ pub struct Conditions {
     pub unknown: BTreeSet<ClusterName>,
     /// Nothing is known of the waves.
     pub waves_unknown: bool,
+    /// The fleet repository has yet to be looked at for the first time.
+    pub is_early: bool,
+    /// What the fleet repository says about alerts; none while it could not be read.
+    pub(crate) reading: Option<Arc<Reading>>,
 }
 
 impl Conditions {

@@ -1,14 +1,22 @@
 //! What of the waves is to be told?
 
-use super::{AlertKey, AlertKind, Conditions, Subject};
+use std::sync::Arc;
+
+use super::{AlertKey, AlertKind, Conditions, Reading, Subject};
 use crate::{
     repository::Picture,
     waves::{Stage, State},
 };
 
-/// Adds what is wrong with waves and with the repository. `None` where the hub follows none.
+/// Adds what is wrong with waves and with the repository, and what that says about alerts. `None` where the hub
+/// follows none.
 pub(crate) fn add(conditions: &mut Conditions, picture: Option<&Picture>) {
-    let Some(picture) = picture else { return };
+    let Some(picture) = picture else {
+        conditions.reading = Some(Arc::new(Reading::nothing()));
+        return;
+    };
+    conditions.reading.clone_from(&picture.alerts);
+    conditions.is_early = picture.head.is_none() && picture.problems.is_empty();
     if !picture.problems.is_empty() {
         let key = AlertKey { kind: AlertKind::GitFailing, subject: Subject::Git };
         conditions.seen.insert(key, (picture.problems.join(" "), String::new()));

@@ -1,3 +1,8 @@
+mod flapping;
+mod rules;
+mod services;
+mod words;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -5,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{
     message::{Message, signature},
-    settings::{AlertsFile, ReceiverKind},
+    settings::AlertsFile,
     *,
 };
 use crate::record::{Change, Key, Record};
@@ -20,7 +25,9 @@ fn settings() -> AlertSettings {
         kind: ReceiverKind::Webhook,
         url: "https://ops.test".into(),
         secret: None,
+        token_file: None,
         severity: Severity::Info,
+        template: None,
     };
     let timing = Timing::new(Duration::from_secs(300), Duration::from_secs(3_600));
     AlertSettings { timing, link: Some("https://hub.test".into()), receivers: vec![receiver] }
@@ -37,8 +44,8 @@ fn pass(table: &mut Table, conditions: &Conditions, seconds: std::ops::Range<i64
     let mut messages = Vec::new();
     for second in seconds {
         table.step(conditions, &settings, at(second));
-        for message in table.outstanding("ops", settings.timing, at(second)) {
-            table.told("ops", &message, at(second));
+        for message in table.outstanding(&settings.receivers[0], settings.timing, at(second)) {
+            table.told("ops", &message, "", at(second));
             messages.push((second, message));
         }
     }
@@ -134,8 +141,8 @@ fn what_is_not_taken_is_the_same_message_the_next_time() {
     for second in 0..320 {
         table.step(&broken, &settings, at(second));
     }
-    let first = table.outstanding("ops", settings.timing, at(320));
-    let second = table.outstanding("ops", settings.timing, at(330));
+    let first = table.outstanding(&settings.receivers[0], settings.timing, at(320));
+    let second = table.outstanding(&settings.receivers[0], settings.timing, at(330));
     assert_eq!((first.len(), &first[0].id), (1, &second[0].id));
 }
 
@@ -181,6 +188,21 @@ fn settings_are_checked_and_tell_no_address() {
         ("receivers: [{name: a, pagerduty-key-file: /nowhere}]", "/nowhere cannot be read"),
         ("receivers: [{name: a, slack: 'https://x', webhook: 'https://x'}]", "give one of"),
         ("receivers: [{slack: 'https://x'}]", "a name of its own"),
+        ("receivers: [{name: a, slack-channel: C1}]", "need a token-file"),
+        ("receivers: [{name: a, slack: 'https://x', token-file: /nowhere}]", "token-file is for"),
+        ("receivers: [{name: a, slack-channel: C1, token-file: /nowhere}]", "/nowhere cannot be read"),
+        (
+            "receivers: [{name: a, token-file: /nowhere, commit-status: {provider: github, url: 'https://x', repository: x}}]",
+            "expected OWNER/NAME",
+        ),
+        (
+            "receivers: [{name: a, token-file: /x, commit-status: {provider: gitea, url: 'http://x', repository: a/b}}]",
+            "does not begin with https://",
+        ),
+        (
+            "receivers: [{name: a, webhook: 'https://x', template: {title: '{{ odd }}'}}]",
+            "alerts.receivers[0]: template: title: undefined value",
+        ),
         ("receivers: [{name: a, slack-file: /nowhere}]", "/nowhere cannot be read"),
     ] {
         let problems = check(text).1;
@@ -204,8 +226,8 @@ proptest! {
                 let now = at(second);
                 table.step(&conditions, &settings, now);
                 let mut changes = restarted.step(&conditions, &settings, now);
-                let messages = table.outstanding("ops", settings.timing, now);
-                prop_assert_eq!(&messages, &restarted.outstanding("ops", settings.timing, now));
+                let messages = table.outstanding(&settings.receivers[0], settings.timing, now);
+                prop_assert_eq!(&messages, &restarted.outstanding(&settings.receivers[0], settings.timing, now));
                 for message in messages {
                     prop_assert!(last.is_some() || !message.is_resolved, "the end of nothing");
                     if let Some((resolved, when)) = last {
@@ -213,8 +235,8 @@ proptest! {
                         prop_assert!(resolved != message.is_resolved || pause >= 3_600, "again after {pause} s");
                     }
                     last = Some((message.is_resolved, second));
-                    table.told("ops", &message, now);
-                    changes.extend(restarted.told("ops", &message, now));
+                    table.told("ops", &message, "", now);
+                    changes.extend(restarted.told("ops", &message, "", now));
                 }
                 for change in changes {
                     match change {
@@ -225,7 +247,7 @@ proptest! {
                 }
             }
             if restarts[index] {
-                restarted = Table::restore(kept.values().cloned().collect(), Vec::new());
+                restarted = Table::restore(kept.values().cloned().collect(), Vec::new(), AlertRules::default());
             }
         }
     }

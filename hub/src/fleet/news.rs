@@ -87,7 +87,13 @@ impl State {
             }
             // Tokens, the audit log and alerts are no part of this.
             News::Changed(
-                Change::Put(Record::Token(_) | Record::Audit(_) | Record::Alert(_) | Record::Silence(_))
+                Change::Put(
+                    Record::Token(_)
+                    | Record::Audit(_)
+                    | Record::Alert(_)
+                    | Record::Silence(_)
+                    | Record::AlertRules(_),
+                )
                 | Change::Delete(Key::Token(_) | Key::Audit(_) | Key::Alert(_) | Key::Silence(_)),
             ) => {}
         }

@@ -318,6 +318,7 @@ pub(super) fn keep(kept: &mut BTreeMap<String, Record>, changes: &[Change]) {
         Record::Audit(row) => format!("u/{}", row.number),
         Record::Alert(alert) => format!("w/{}", alert.key),
         Record::Silence(silence) => format!("s/{}", silence.id),
+        Record::AlertRules(_) => "l".to_owned(),
     };
     for change in changes {
         match change {

@@ -7,7 +7,7 @@ use muster_spec::{CodeHost, CommitStatusGate, Expression, HttpGate, PrometheusGa
 use reqwest::{Client, Url, header};
 use serde_json::{Value, json};
 
-use super::GateSettings;
+use super::{GateSettings, code_host};
 use crate::{
     config::read_limited,
     waves::{GateAnswer, GateCheck},
@@ -101,9 +101,8 @@ impl Request<'_> {
     }
 
     async fn commit_status(&self, gate: &CommitStatusGate) -> Result<GateAnswer, Silence> {
-        let base = self.fill(&gate.url);
-        let base = base.trim_end_matches('/');
-        let (repository, revision) = (&gate.repository, &self.check.revision);
+        let repository = code_host::repository(gate.provider, &self.fill(&gate.url), &gate.repository);
+        let revision = &self.check.revision;
         let page = [("per_page", STATUSES)];
         let paths: &[(&str, &str)] = match gate.provider {
             CodeHost::Github => &[("status", "/statuses"), ("check-runs", "/check_runs")],
@@ -113,13 +112,8 @@ impl Request<'_> {
         let mut seen = None;
         for (path, pointer) in paths {
             let url = match gate.provider {
-                CodeHost::Github | CodeHost::Gitea => {
-                    format!("{base}/repos/{repository}/commits/{revision}/{path}")
-                }
-                CodeHost::Gitlab => {
-                    let project = repository.replace('/', "%2F");
-                    format!("{base}/projects/{project}/repository/commits/{revision}/{path}")
-                }
+                CodeHost::Github | CodeHost::Gitea => format!("{repository}/commits/{revision}/{path}"),
+                CodeHost::Gitlab => format!("{repository}/repository/commits/{revision}/{path}"),
             };
             let (status, bytes) = self.get(&url, &page).await?;
             if status != 200 {
@@ -158,8 +152,7 @@ impl Request<'_> {
                 .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
             request = request.bearer_auth(token.trim());
         }
-        // GitHub refuses requests without one.
-        request = request.header(header::USER_AGENT, concat!("muster-hub/", env!("CARGO_PKG_VERSION")));
+        request = request.header(header::USER_AGENT, code_host::USER_AGENT);
         // Without the address, which may hold something secret.
         let failed = |error: reqwest::Error| error.without_url().to_string();
         let mut response = request.send().await.map_err(failed)?;

@@ -8,6 +8,7 @@
 //! Gates are written in Git, so the hub asks only where its own configuration allows it ([`GateAccess`]).
 
 mod ask;
+pub(crate) mod code_host;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::moved::Moved;
 use super::reports::{Reports, Sightings};
 use super::scene::Scene;
 use crate::access::policy::Grant;
+use crate::alerts::Reading;
 use crate::gates::Wanted;
 use crate::waves::{GateAnswers, Move, Outlook, Refusal, Track, Wish, commit_message, decide, wish};
 
@@ -33,6 +34,8 @@ pub(crate) struct Picture {
     pub(crate) not_enrolled: Vec<String>,
     /// Clusters that have enrolled and are not in Git.
     pub(crate) not_in_git: Vec<String>,
+    /// What is said about alerts; none before it was read.
+    pub(crate) alerts: Option<Arc<Reading>>,
 }
 
 /// What somebody asks of the repository.
@@ -372,6 +375,7 @@ impl State {
             problems: problems.chain(self.fetch_problem.clone()).chain(self.push_problem.clone()).collect(),
             not_enrolled,
             not_in_git,
+            alerts: scene.alerts.clone(),
         };
         (picture, wanted)
     }

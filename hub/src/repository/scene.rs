@@ -14,6 +14,7 @@ use muster_spec::{
 
 use super::reports::{Reports, Sightings};
 use crate::access::policy::{ClusterView, Grant};
+use crate::alerts::Reading;
 use crate::waves::{Author, Content, Facts, GateAnswers, Member, Move, Place, TakenBack, Track};
 
 /// Pins by wave and track.
@@ -49,6 +50,8 @@ pub(super) struct Scene {
     pub(super) clusters: Vec<Vec<ClusterName>>,
     /// The apps each cluster has of a track at a revision, where it has any.
     pub(super) apps: BTreeMap<(TrackName, Revision), BTreeMap<ClusterName, Vec<AppName>>>,
+    /// What the head says about alerts.
+    pub(super) alerts: Option<Arc<Reading>>,
 }
 
 impl Scene {
@@ -74,6 +77,8 @@ impl Scene {
         let Some(catalog) = self.head.as_ref().and_then(|head| self.catalogs.get(head)).cloned() else {
             return;
         };
+        let authors = self.authors.iter().map(|(commit, author)| (commit.to_string(), author.name.clone()));
+        self.alerts = Some(Arc::new(Reading::of(&catalog, authors.collect())));
         let Some(fleet) = &catalog.fleet else { return };
         let all = || catalog.clusters.values().map(|cluster| &cluster.value);
         let in_wave = |wave: &Wave| {

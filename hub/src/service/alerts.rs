@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::{STORE_PATIENCE, Serve, Sight, admitted, calling_user, given};
 use crate::{
     access::policy::Grant,
-    alerts::{Alert, AlertKey, Matcher, Silence, SilenceId, Subject},
+    alerts::{Alert, AlertKey, AlertState, Matcher, Silence, SilenceId, Subject},
     audit::OK,
     authority::{hex, random},
     clock::{Now, from_proto, to_proto},
@@ -42,6 +42,7 @@ fn shown(alert: &Alert, silence: Option<&Silence>) -> v1::Alert {
         Subject::Stage(name, of) => (wave, track) = (name.to_string(), of.to_string()),
         Subject::Git => {}
     }
+    let muted_by = alert.policy.muted.as_ref().map(ToString::to_string).unwrap_or_default();
     let told = alert.told.iter().map(|(receiver, told)| v1::AlertTold {
         receiver: receiver.clone(),
         at: Some(to_proto(told.at)),
@@ -49,13 +50,8 @@ fn shown(alert: &Alert, silence: Option<&Silence>) -> v1::Alert {
     });
     v1::Alert {
         kind: alert.key.kind.word().to_owned(),
-        severity: alert.key.kind.severity().word().to_owned(),
-        state: match (alert.fired_at, alert.resolved_at) {
-            (None, _) => v1::AlertState::Pending,
-            (Some(_), None) => v1::AlertState::Firing,
-            (Some(_), Some(_)) => v1::AlertState::Resolved,
-        }
-        .into(),
+        severity: alert.policy.severity.word().to_owned(),
+        state: v1::AlertState::from(alert.state()).into(),
         cluster,
         app,
         wave,
@@ -67,6 +63,18 @@ fn shown(alert: &Alert, silence: Option<&Silence>) -> v1::Alert {
         resolved_at: alert.resolved_at.map(to_proto),
         told: told.collect(),
         silence: silence.map(|silence| silence.id.to_string()).unwrap_or_default(),
+        author: alert.author.clone(),
+        muted_by: muted_by.trim_end_matches('/').to_owned(),
+    }
+}
+
+impl From<AlertState> for v1::AlertState {
+    fn from(state: AlertState) -> Self {
+        match state {
+            AlertState::Pending => Self::Pending,
+            AlertState::Firing => Self::Firing,
+            AlertState::Resolved | AlertState::Remembered => Self::Resolved,
+        }
     }
 }
 
@@ -121,7 +129,9 @@ fn list(fleet: &Fleet, grant: &Grant, only_firing: bool, now: Timestamp) -> Vec<
     let sight = Sight { state: &fleet.state, grant };
     let alerts = fleet.alerts.alerts().into_iter().filter(|alert| seen(&sight, &alert.key));
     let shown = alerts.map(|alert| shown(alert, fleet.alerts.silence_of(&alert.key, now)));
-    let is_told = |alert: &v1::Alert| alert.state() == v1::AlertState::Firing && alert.silence.is_empty();
+    let is_told = |alert: &v1::Alert| {
+        alert.state() == v1::AlertState::Firing && alert.silence.is_empty() && alert.muted_by.is_empty()
+    };
     shown.filter(|alert| !only_firing || is_told(alert)).collect()
 }
 

@@ -122,12 +122,14 @@ impl PromotionService for Serve {
         };
         let mismatches = picture.not_enrolled.iter().map(mismatch("in Git, not enrolled"));
         let mismatches = mismatches.chain(picture.not_in_git.iter().map(mismatch("enrolled, not in Git")));
+        // What is wrong with them is no trouble with Git, and so not in the picture.
+        let rules = self.0.fleet.read().await.alerts.problems(self.0.alerts.receivers());
         Ok(Response::new(v1::GetWavesResponse {
             waves: picture.waves.clone(),
             tracks,
             head_revision: picture.head.as_ref().map(ToString::to_string).unwrap_or_default(),
             fetched_at: picture.fetched_at.map(to_proto),
-            problems: picture.problems.clone(),
+            problems: picture.problems.iter().cloned().chain(rules).collect(),
             mismatches: mismatches.collect(),
         }))
     }

@@ -6,6 +6,8 @@
 //! The checksum covers the key, so a value that turns up under another key is noticed too.
 
 mod alert;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 
@@ -40,13 +42,14 @@ pub(super) enum Kind {
     Audit = b'u',
     Alert = b'w',
     Silence = b's',
+    AlertRules = b'l',
 }
 
 impl Kind {
     /// The kind whose keys begin with this byte.
     pub(super) fn of(first: u8) -> Option<Self> {
-        use Kind::{Alert, App, Audit, Cluster, Enrolment, Event, Revocation, Silence, Token};
-        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit, Alert, Silence];
+        use Kind::{Alert, AlertRules, App, Audit, Cluster, Enrolment, Event, Revocation, Silence, Token};
+        let all = [Token, Enrolment, Cluster, App, Event, Revocation, Audit, Alert, Silence, AlertRules];
         all.into_iter().find(|kind| *kind as u8 == first)
     }
 
@@ -143,6 +146,7 @@ pub(super) fn place(record: &Record) -> Place {
         Record::Audit(row) => key_place(&Key::Audit(row.number)),
         Record::Alert(alert) => key_place(&Key::Alert(alert.key.clone())),
         Record::Silence(silence) => key_place(&Key::Silence(silence.id.clone())),
+        Record::AlertRules(_) => Kind::AlertRules.key(b""),
     }
 }
 
@@ -176,7 +180,7 @@ pub(super) fn key_at(place: &[u8]) -> Option<Key> {
         Kind::Audit => Some(Key::Audit(u64::from_be_bytes(name.try_into().ok()?))),
         Kind::Alert => name_text?.parse().ok().map(Key::Alert),
         Kind::Silence => name_text?.parse().ok().map(Key::Silence),
-        Kind::Enrolment | Kind::Cluster | Kind::Revocation => None,
+        Kind::Enrolment | Kind::Cluster | Kind::Revocation | Kind::AlertRules => None,
     }
 }
 
@@ -239,6 +243,7 @@ pub(super) fn encode(key: &[u8], record: &Record) -> Vec<u8> {
         Record::Event(event) => event.event.encode_to_vec(),
         Record::Alert(alert) => alert::encode(alert),
         Record::Silence(silence) => alert::encode_silence(silence),
+        Record::AlertRules(rules) => alert::encode_rules(rules),
     };
     let mut value = Vec::with_capacity(HEADER + message.len());
     value.push(VERSION);
@@ -367,126 +372,6 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Record, Damage> {
         Kind::Silence => {
             Record::Silence(Box::new(alert::decode_silence(parsed(text(key)?, "key")?, message)?))
         }
+        Kind::AlertRules => Record::AlertRules(Box::new(alert::decode_rules(message)?)),
     })
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::alerts::{Alert, AlertKind, Matcher, Silence, Told};
-
-    /// One record of each kind.
-    pub(in crate::store) fn samples() -> Vec<Record> {
-        let now: Timestamp = "2026-11-23T10:00:00.5Z".parse().unwrap();
-        let status = v1::AppStatus { app: "web".into(), revision: "abc".into(), ..Default::default() };
-        let event = v1::Event { id: "1".into(), cluster: "prod".into(), ..Default::default() };
-        vec![
-            Record::Token(Token {
-                id: "0123456789abcdef".parse().unwrap(),
-                hash: SecretHash([7; 32]),
-                cluster: "prod".parse().unwrap(),
-                created_at: now,
-                expires_at: now,
-                uses_left: 2,
-                revoked: true,
-                labels: [("env".to_owned(), "prod".to_owned())].into(),
-                created_by: "operator/admin".into(),
-                scoped: true,
-            }),
-            Record::Enrolment(Enrolment {
-                cluster: "prod".parse().unwrap(),
-                enrolled_at: now,
-                certificate_expires_at: now,
-                serial: "ab12".into(),
-                generation: 2,
-                labels: [("env".to_owned(), "prod".to_owned())].into(),
-            }),
-            Record::Cluster(ClusterRecord {
-                cluster: "prod".parse().unwrap(),
-                last_seen: now,
-                holder: Some(Holder { replica: ReplicaId(3), stream: StreamId(4) }),
-                status: Some(Arc::default()),
-            }),
-            Record::App(AppRecord {
-                cluster: "prod".parse().unwrap(),
-                app: "web".parse().unwrap(),
-                digest: [3; 16],
-                reported_at: now,
-                status: Arc::new(status),
-            }),
-            Record::Event(EventRecord { number: 77, event: Arc::new(event) }),
-            Record::Revocation(Revocation {
-                cluster: "prod".parse().unwrap(),
-                generation: 3,
-                revoked_at: now,
-            }),
-            Record::Audit(Arc::new(v1::AuditRow { number: 7, actor: "hub".into(), ..Default::default() })),
-            Record::Alert(Box::new(Alert {
-                key: "Degraded/prod/web".parse().unwrap(),
-                cause: "it crashes".into(),
-                revision: "abc".into(),
-                started_at: now,
-                fired_at: Some(now),
-                well_since: None,
-                resolved_at: None,
-                told: [("ops".to_owned(), Told { at: now, resolved: false })].into(),
-            })),
-            Record::Silence(Box::new(Silence {
-                id: "0123456789abcdef".parse().unwrap(),
-                matcher: Matcher {
-                    kind: Some(AlertKind::Degraded),
-                    cluster: Some("prod-*".parse().unwrap()),
-                    app: None,
-                    wave: None,
-                },
-                author: "operator/admin".into(),
-                reason: "maintenance".into(),
-                created_at: now,
-                ends_at: now,
-            })),
-        ]
-    }
-
-    #[test]
-    fn records_read_back_as_written() {
-        for record in samples() {
-            let (_, key) = place(&record);
-            assert_eq!(decode(&key, &encode(&key, &record)), Ok(record));
-        }
-    }
-
-    #[test]
-    fn a_place_tells_the_key_of_what_can_be_deleted() {
-        let keys = [
-            Key::Token("0123456789abcdef".parse().unwrap()),
-            Key::App("prod".parse().unwrap(), "web".parse().unwrap()),
-            Key::Event(u64::MAX),
-            Key::Alert("Unreachable/prod/".parse().unwrap()),
-            Key::Alert("PromotionHalted/canary/web".parse().unwrap()),
-            Key::Silence("0123456789abcdef".parse().unwrap()),
-        ];
-        for key in keys {
-            assert_eq!(key_at(&key_place(&key).1), Some(key));
-        }
-        for place in ["", "nprod", "cprod", "aprod", "e123", "t123", "x"] {
-            assert_eq!(key_at(place.as_bytes()), None, "{place}");
-        }
-    }
-
-    #[test]
-    fn any_changed_bit_or_cut_is_noticed() {
-        for record in samples() {
-            let (kind, key) = place(&record);
-            let value = encode(&key, &record);
-            for index in 0..value.len() {
-                let mut changed = value.clone();
-                changed[index] ^= 1;
-                assert!(decode(&key, &changed).is_err(), "{kind:?} changed at {index}");
-                assert!(decode(&key, &value[..index]).is_err(), "{kind:?} cut at {index}");
-            }
-            let mut other = key;
-            other[0] ^= 1;
-            assert_eq!(decode(&other, &value), Err(Damage::Checksum));
-        }
-    }
 }

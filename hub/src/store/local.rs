@@ -36,7 +36,7 @@ const IDENTITY: Plan = Plan {
                   `muster token create`",
 };
 const STATUS: Plan = Plan {
-    kinds: &[Kind::Cluster, Kind::App, Kind::Event, Kind::Alert, Kind::Silence],
+    kinds: &[Kind::Cluster, Kind::App, Kind::Event, Kind::Alert, Kind::Silence, Kind::AlertRules],
     copies: &["status-journal"],
     before: "status",
     limits: Limits { segment_bytes: 8 * 1024 * 1024 },

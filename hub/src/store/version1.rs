@@ -212,7 +212,7 @@ pub(super) mod tests {
         sled::open(&torn).unwrap().insert("aprod/web", b"\x01nonsense").unwrap();
         let old = read(&torn).unwrap().unwrap();
         assert_eq!(old.records.len(), samples().len() - 1);
-        assert_eq!(old.damage.unwrap(), "1 of its 9 records are unreadable");
+        assert_eq!(old.damage.unwrap(), "1 of its 10 records are unreadable");
 
         let noise = parent.path().join("noise");
         fs::create_dir(&noise).unwrap();

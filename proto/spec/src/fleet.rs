@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Cluster, Duration, FleetName, HealthRule, Metadata, Percentage, Selector, Tenant, WaveGate,
-    WaveName, Window,
+    AlertRule, Amount, Cluster, Duration, FleetName, HealthRule, Metadata, Percentage, Selector, Tenant,
+    WaveGate, WaveName, Window,
+    alerts::check_alerts,
     gates::check_gates,
     health::check_rules,
     path::{Check, Problems, Step},
@@ -52,6 +53,10 @@ pub struct FleetSpec {
     /// kind goes before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthRule>,
+    /// How alerts are told: the first rule that means one counts. Without rules all receivers of the hub are
+    /// told of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertRule>,
 }
 
 fn default_interval() -> Duration {
@@ -71,6 +76,7 @@ impl Default for FleetSpec {
             tenants: Vec::new(),
             windows: Vec::new(),
             health: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -199,6 +205,7 @@ impl Check for Fleet {
         check_tenants(&self.spec.tenants, problems);
         check_windows(&self.spec.windows, &["spec".into(), "windows".into()], problems);
         check_rules(&self.spec.health, problems);
+        check_alerts(&self.spec.alerts, problems);
         let mut first_of_name = BTreeMap::new();
         for (index, wave) in self.spec.waves.iter().enumerate() {
             let steps = ["spec".into(), "waves".into(), index.into()];

@@ -113,6 +113,14 @@ pub enum CodeHost {
     Gitea,
 }
 
+impl CodeHost {
+    /// Whether a text is the path of a repository there: `OWNER/NAME`, or longer.
+    #[must_use]
+    pub fn is_repository(text: &str) -> bool {
+        text.contains('/') && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    }
+}
+
 checked_text!(
     /// An address or query in which `{{ revision }}`, `{{ track }}` and `{{ wave }}` are filled in.
     GateText,
@@ -202,10 +210,7 @@ impl Check for WaveGate {
         if self.commit_status.as_ref().is_some_and(|status| status.context.is_empty()) {
             problems.at(&["commitStatus".into(), "context".into()], "the name of the status is missing");
         }
-        let is_path = |text: &str| {
-            text.contains('/') && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-        };
-        if self.commit_status.as_ref().is_some_and(|status| !is_path(&status.repository)) {
+        if self.commit_status.as_ref().is_some_and(|status| !CodeHost::is_repository(&status.repository)) {
             problems.at(&["commitStatus".into(), "repository".into()], "expected OWNER/NAME");
         }
     }

@@ -24,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod amount;
 mod app;
 mod catalog;
@@ -48,6 +49,7 @@ mod tenancy;
 mod text;
 mod window;
 
+pub use alerts::{AlertAbout, AlertKind, AlertRule, AlertSeverity};
 pub use amount::{Amount, Percentage};
 pub use app::{App, AppSpec, Backoff, Conflicts, IgnoreDifference, Retry, Source, Substitute, Sync};
 pub use catalog::Catalog;

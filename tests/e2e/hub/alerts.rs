@@ -1,7 +1,10 @@
 //! Is whoever should be told what is wrong told, once, whatever happens to the hub and to the receiver?
 
+mod rules;
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -16,6 +19,7 @@ struct Received {
     path: String,
     id: String,
     signature: String,
+    authorization: String,
     bytes: Vec<u8>,
     body: Value,
 }
@@ -27,6 +31,8 @@ struct Receiver {
     /// Answers to come, before those that are well.
     answers: Arc<Mutex<VecDeque<StatusCode>>>,
     refused: Arc<Mutex<Vec<Received>>>,
+    /// It takes what comes, and never answers.
+    is_mute: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -58,26 +64,35 @@ async fn take(
     uri: http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, &'static str) {
     let text =
         |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     let received = Received {
         path: uri.path().to_owned(),
         id: text("x-muster-id"),
         signature: text("x-muster-signature"),
+        authorization: text("authorization"),
         body: serde_json::from_slice(&body).unwrap(),
         bytes: body.to_vec(),
     };
     if let Some(answer) = receiver.answers.lock().unwrap().pop_front() {
         receiver.refused.lock().unwrap().push(received);
-        return answer;
+        return (answer, "");
     }
     receiver.taken.lock().unwrap().push(received);
-    StatusCode::OK
+    if receiver.is_mute.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+    // As Slack answers a bot; others do not read it.
+    (StatusCode::OK, r#"{"ok": true, "channel": "C1", "ts": "17.5"}"#)
 }
 
 async fn hub_with(receiver: SocketAddr, after: &str) -> Hub {
-    Hub::start_prepared(&["--heartbeat", "1s"], |directory| {
+    hub_with_flags(&["--heartbeat", "1s"], receiver, after).await
+}
+
+async fn hub_with_flags(flags: &[&str], receiver: SocketAddr, after: &str) -> Hub {
+    Hub::start_prepared(flags, |directory| {
         let secret = directory.join("secret");
         std::fs::write(&secret, "shared\n").unwrap();
         let alerts = format!(

@@ -354,7 +354,7 @@ impl Agent {
         loop {
             match next(&mut self.inbound).await? {
                 Some(Heard::Ack(ack)) => return Ok(ack),
-                Some(Heard::TrustBundle(_)) => {}
+                Some(Heard::TrustBundle(_) | Heard::Fetch(_)) => {}
                 other => panic!("not an Ack but {other:?}"),
             }
         }

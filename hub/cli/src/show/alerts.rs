@@ -17,7 +17,7 @@ pub(crate) fn alerts(alerts: &[Alert], now: Timestamp, screen: Screen) -> Page {
         return page;
     }
     let narrow = ["SEVERITY", "KIND", "WHERE", "SINCE", "STATE"];
-    let wide = ["REVISION", "TOLD", "SILENCE"].into_iter().filter(|_| screen.wide);
+    let wide = ["REVISION", "AUTHOR", "TOLD", "SILENCE", "MUTED BY"].into_iter().filter(|_| screen.wide);
     let mut table = Table::new(narrow.into_iter().chain(wide).chain(["CAUSE"])).cut_last();
     for alert in alerts {
         let mut cells = vec![
@@ -31,8 +31,10 @@ pub(crate) fn alerts(alerts: &[Alert], now: Timestamp, screen: Screen) -> Page {
             let told: Vec<&str> = alert.told.iter().map(|told| told.receiver.as_str()).collect();
             cells.extend([
                 Text::plain(short(&alert.revision)),
+                or_dash(&alert.author),
                 or_dash(&told.join(",")),
                 or_dash(&alert.silence),
+                or_dash(&alert.muted_by),
             ]);
         }
         cells.push(Text::plain(&alert.cause));
@@ -53,6 +55,7 @@ fn severity(word: &str) -> Text {
 
 fn state(alert: &Alert) -> Text {
     match (alert.state, alert.silence.is_empty()) {
+        (State::Firing, true) if !alert.muted_by.is_empty() => Text::styled(Style::Dim, "Muted"),
         (State::Firing, true) => Text::styled(Style::Bad, "Firing"),
         (State::Firing, false) => Text::styled(Style::Dim, "Silenced"),
         (State::Pending, _) => Text::styled(Style::Warn, "Pending"),
@@ -102,11 +105,13 @@ mod tests {
             track: String::new(),
             cause: "nothing was heard since 12:03".to_owned(),
             revision: String::new(),
+            author: String::new(),
             started_at: Some(sample::now() - 12.minutes()),
             fired_at: None,
             resolved_at: None,
             told: Vec::new(),
             silence: String::new(),
+            muted_by: String::new(),
         }
     }
 
@@ -123,6 +128,12 @@ mod tests {
                 ..alert("OutOfSync", "warning", State::Firing)
             },
             Alert {
+                app: "api".to_owned(),
+                author: "Ada".to_owned(),
+                muted_by: "spec.alerts[0]".to_owned(),
+                ..alert("OutOfSync", "warning", State::Firing)
+            },
+            Alert {
                 cluster: String::new(),
                 wave: "canary".to_owned(),
                 track: "web".to_owned(),
@@ -135,12 +146,15 @@ mod tests {
 SEVERITY  KIND             WHERE            SINCE    STATE     CAUSE
 critical  Unreachable      prod             12m ago  Firing    nothing was heard since 12:03
 warning   OutOfSync        prod/web         12m ago  Silenced  nothing was heard since 12:03
+warning   OutOfSync        prod/api         12m ago  Muted     nothing was heard since 12:03
 info      ApprovalWaiting  wave canary/web  12m ago  Pending   nothing was heard since 12:03
 "
         );
         let wide = Screen { wide: true, ..Screen::test(Some(100)) };
-        let page = alerts(&all[1..2], sample::now(), wide).finish(false);
-        assert!(page.contains("1a2b3c4   ops   0123456789abcdef  nothing"), "{page}");
+        let page = alerts(&all[1..3], sample::now(), wide).finish(false);
+        let cells: Vec<Vec<&str>> = page.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(cells[1][6..11], ["1a2b3c4", "-", "ops", "0123456789abcdef", "-"], "{page}");
+        assert_eq!(cells[2][6..11], ["-", "Ada", "-", "-", "spec.alerts[0]"], "{page}");
         assert_eq!(alerts(&[], sample::now(), wide).finish(false), "Nothing is wrong.\n");
     }
 

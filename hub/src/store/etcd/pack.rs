@@ -190,8 +190,8 @@ fn condition(change: &Change, key: &[u8]) -> Option<Vec<u8>> {
         Kind::Token | Kind::Enrolment | Kind::Revocation | Kind::Silence => Some(key.to_vec()),
         Kind::Cluster if matches!(change, Change::Claim(_)) => None,
         Kind::Cluster | Kind::App => change.cluster().map(|name| cluster_key(name.as_str())),
-        // Each hub numbers its own; alerts are the leader's.
-        Kind::Event | Kind::Audit | Kind::Alert => None,
+        // Each hub numbers its own; alerts and their rules are the leader's.
+        Kind::Event | Kind::Audit | Kind::Alert | Kind::AlertRules => None,
     }
 }
 
