@@ -1,6 +1,7 @@
 //! The command line: every command and option there is.
 
 mod alerts;
+mod contexts;
 mod waves;
 
 use std::{path::PathBuf, time::Duration};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use muster_manifests::Choices;
 
 pub(crate) use self::alerts::{AlertsArguments, AlertsCommand, SilenceArguments, SilenceCommand};
+pub(crate) use self::contexts::{ContextCommand, LoginArguments};
 pub(crate) use self::waves::{
     HotfixArguments, PauseArguments, PromoteArguments, RollbackArguments, VerdictArguments,
 };
@@ -37,6 +39,9 @@ pub(crate) struct Options {
     /// File with the hub's address and your certificate [default: ~/.config/muster/config.yaml]
     #[arg(long, global = true, value_name = "FILE", env = "MUSTER_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
+    /// The context of the config file, in place of its current one
+    #[arg(long, global = true, value_name = "NAME", env = "MUSTER_CONTEXT", hide_env_values = true)]
+    pub(crate) context: Option<String>,
     /// Address of the hub, in place of the one in the config, such as `https://hub.example.com:8443`
     #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB", hide_env_values = true)]
     pub(crate) hub: Option<String>,
@@ -184,6 +189,13 @@ pub(crate) enum Command {
     Ca,
     /// Who the hub takes you for, and what you may do
     Whoami,
+    /// Hubs in the config file: which there are, and which is meant
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Gets a token for the hub, and keeps it in the config file once the hub has taken it
+    Login(LoginArguments),
+    /// Forgets the token that `login` kept
+    Logout,
     /// Prints completions for a shell, to be kept where it looks for them
     Completions {
         /// The shell

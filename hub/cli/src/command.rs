@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod bootstrap;
+mod context;
 mod diff;
 mod follow;
 mod lint;
@@ -10,7 +11,11 @@ mod overlay;
 mod render;
 mod waves;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::CommandFactory as _;
 use jiff::Timestamp;
@@ -107,11 +112,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             app(&mut hub(&options).await?, printer, &name, cluster.as_deref()).await
         }
         Command::Top => {
-            top::run(reach(&options)?, options.timeout, printer.is_coloured()).await?;
+            top::run(reach(&options).await?, options.timeout, printer.is_coloured()).await?;
             Ok(Verdict::Well)
         }
         Command::Watch { cluster } => {
-            follow::watch(reach(&options)?, options.timeout, printer, cluster.as_deref()).await
+            follow::watch(reach(&options).await?, options.timeout, printer, cluster.as_deref()).await
         }
         Command::Events { cluster, app, limit } => {
             let events = hub(&options).await?.events(cluster.as_deref(), app.as_deref(), limit).await?;
@@ -164,6 +169,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             })?;
             Ok(Verdict::of(authorities.iter().all(|ca| ca.not_trusted_by.is_empty())))
         }
+        Command::Context(command) => context::context(&options, printer, command),
+        Command::Login(arguments) => context::login(&options, &arguments).await,
+        Command::Logout => context::logout(&options),
         Command::Whoami => {
             let me: WhoAmI = hub(&options).await?.who_am_i().await?.into();
             printer.print(&me, |screen| show::who_am_i(&me, Timestamp::now(), screen))?;
@@ -207,14 +215,27 @@ fn check_format(command: &Command, output: Option<Output>) -> Result<(), Failure
     }
 }
 
-/// Where the hub is, and how to be trusted by it, from the config file and options.
-pub(crate) fn reach(options: &Options) -> Result<Reach, Failure> {
+/// Where the configuration is.
+fn config_path(options: &Options) -> Result<PathBuf, Failure> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from);
-    let path = config::path(options.config.clone(), folder("XDG_CONFIG_HOME"), folder("HOME"))
-        .ok_or(Failure::ConfigNowhere)?;
-    let config = config::load(&path)?;
-    let invalid = |message: String| Failure::ConfigInvalid { path: path.clone(), message };
-    if config::is_exposed(&path) {
+    config::path(options.config.clone(), folder("XDG_CONFIG_HOME"), folder("HOME"))
+        .ok_or(Failure::ConfigNowhere)
+}
+
+/// Where the hub is, and how to be trusted by it, from the config file and options. A token that is over is renewed.
+pub(crate) async fn reach(options: &Options) -> Result<Reach, Failure> {
+    context::renew(options).await?;
+    let path = config_path(options)?;
+    let mut file = config::load(&path)?;
+    let chosen = file.choose(options.context.as_deref());
+    let config = chosen.map_err(|message| Failure::ConfigInvalid { path: path.clone(), message })?;
+    reach_as(options, config, &path)
+}
+
+/// The same by one entry of the file at `path`.
+fn reach_as(options: &Options, config: &config::Config, path: &Path) -> Result<Reach, Failure> {
+    let invalid = |message: String| Failure::ConfigInvalid { path: path.to_owned(), message };
+    if config::is_exposed(path) {
         let path = path.display();
         remark(&format!(
             "warning: others can read the private key in {path}; to prevent that: chmod 600 {path}\n"
@@ -224,7 +245,7 @@ pub(crate) fn reach(options: &Options) -> Result<Reach, Failure> {
         Some(given) => Address::parse(given).map_err(Failure::HubAddress)?,
         None => Address::parse(&config.hub).map_err(invalid)?,
     };
-    let tls = tls(&config, Timestamp::now()).map_err(|problem| match problem {
+    let tls = tls(config, Timestamp::now()).map_err(|problem| match problem {
         TlsProblem::Config(message) => invalid(message),
         TlsProblem::Expired(expired_at) => Failure::CertificateExpired { expired_at },
     })?;
@@ -242,7 +263,7 @@ pub(crate) fn reach(options: &Options) -> Result<Reach, Failure> {
 }
 
 async fn hub(options: &Options) -> Result<Hub, Failure> {
-    Hub::connect(reach(options)?, options.timeout).await
+    Hub::connect(reach(options).await?, options.timeout).await
 }
 
 /// The clusters asked for; a name that is not among them is an error, not an empty answer.

@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     /// Not an error: whoever read the output has seen enough.
     #[error("nobody reads the output any more")]
     ReaderGone,
+    #[error("not logged in: {0}")]
+    Login(String),
     /// What needs the whole screen was started without one.
     #[error("this needs a terminal, and its input or output is none")]
     NoTerminal,
@@ -96,7 +98,7 @@ impl Failure {
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
             Self::NoTerminal => "For scripts there are `muster status` and `muster watch -o json`.".to_owned(),
             Self::Format(_) => "It prints as table, wide, json or yaml.".to_owned(),
-            Self::HubAddress(_) | Self::Repository(_) | Self::Manifests(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
+            Self::HubAddress(_) | Self::Repository(_) | Self::Manifests(_) | Self::Login(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })
     }
 

@@ -19,6 +19,7 @@ mod failure;
 mod fleet;
 mod hub;
 mod lint;
+mod login;
 mod model;
 mod output;
 mod overlay;

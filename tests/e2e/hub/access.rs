@@ -347,3 +347,67 @@ async fn an_operators_stolen_certificate_is_taken_no_more_and_a_new_one_is() {
     let audited = muster(&["audit", "--refused", "-o", "json"]).run(DEADLINE).await.unwrap();
     assert!(audited.stdout.contains("certificate-revoked"), "{}", audited.stdout);
 }
+
+#[tokio::test]
+async fn a_person_logs_in_by_a_code_and_the_token_is_renewed() {
+    let hub = Hub::start().await;
+    let issuer = Issuer::start().await;
+    let ca = hub.directory.join("issuer-of-tokens.crt");
+    std::fs::write(&ca, &issuer.ca).unwrap();
+    let access = format!(
+        "access:\n- {{user: admin, role: admin}}\n- {{group: 'corp:platform', role: viewer}}\n\
+         oidc:\n- {{name: corp, issuer: '{}', client-id: muster, username-claim: email, ca: {}}}\n",
+        issuer.url,
+        ca.display()
+    );
+    reconfigure(&hub, &access).await;
+    let config = hub.directory.join("person/config.yaml");
+    let muster = async |arguments: &[&str]| {
+        let launch = Launch::binary("muster").unwrap().env("MUSTER_CONFIG", &config).args(arguments);
+        launch.run(DEADLINE).await.unwrap()
+    };
+    let file = |name: &str| hub.directory.join(name).display().to_string();
+    let address = format!("https://{}", hub.address);
+    muster(&["context", "add", "ops", "--file", &file("operator.yaml")]).await.success();
+    muster(&["context", "add", "me", "--hub", &address, "--ca", &file("ca.crt")]).await.success();
+    let listed = muster(&["context", "list"]).await.success();
+    assert!(listed.contains("*  ops") && listed.contains("certificate"), "{listed}");
+    assert!(muster(&["whoami"]).await.success().starts_with("operator/admin"));
+
+    let issuer_ca = ca.display().to_string();
+    let log_in = [
+        "login",
+        "--context",
+        "me",
+        "--issuer",
+        &issuer.url,
+        "--client-id",
+        "muster",
+        "--issuer-ca",
+        &issuer_ca,
+    ];
+    let output = muster(&log_in).await;
+    assert_eq!(output.code(), Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("/activate and confirm the code WDJB-MJHT"), "{}", output.stderr);
+    assert!(output.stderr.contains("Logged in as user/corp:ada@example.org"), "{}", output.stderr);
+    assert!(std::fs::read_to_string(&config).unwrap().contains("again-1"));
+    // It ends within seconds, so it is renewed before it is shown.
+    muster(&["context", "use", "me"]).await.success();
+    let me = muster(&["whoami"]).await.success();
+    assert!(me.starts_with("user/corp:ada@example.org by OIDC"), "{me}");
+    let kept = std::fs::read_to_string(&config).unwrap();
+    assert!(kept.contains("again-2") && !kept.contains("again-1"), "the next one is had for the new one");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&config).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    muster(&["logout"]).await.success();
+    let refused = muster(&["whoami"]).await;
+    assert_eq!(refused.code(), Some(2));
+    assert!(!std::fs::read_to_string(&config).unwrap().contains("again"));
+    let token = hub.directory.join("token");
+    std::fs::write(&token, issuer.token(&json!({"email": "ada@example.org", "email_verified": true})))
+        .unwrap();
+    let token = token.display().to_string();
+    muster(&["login", "--token-file", &token]).await.success();
+    assert!(muster(&["whoami"]).await.success().starts_with("user/corp:ada@example.org"));
+}

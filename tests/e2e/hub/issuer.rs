@@ -30,6 +30,8 @@ struct Shared {
     url: String,
     key: Mutex<(String, EcdsaKeyPair)>,
     key_requests: AtomicUsize,
+    /// How often somebody asked whether a device was confirmed.
+    polls: AtomicUsize,
 }
 
 fn key() -> EcdsaKeyPair {
@@ -42,11 +44,23 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> String {
+async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: String) -> String {
+    let at = |path: &str| format!("{}/{path}", shared.url);
     let answer = match uri.path() {
-        "/.well-known/openid-configuration" => {
-            json!({"issuer": shared.url, "jwks_uri": format!("{}/keys", shared.url)})
-        }
+        "/.well-known/openid-configuration" => json!({
+            "issuer": shared.url,
+            "jwks_uri": at("keys"),
+            "token_endpoint": at("token"),
+            "device_authorization_endpoint": at("device"),
+        }),
+        "/device" => json!({
+            "device_code": "the device",
+            "user_code": "WDJB-MJHT",
+            "verification_uri": at("activate"),
+            "expires_in": 60,
+            "interval": 1,
+        }),
+        "/token" => shared.give(&body),
         _ => {
             shared.key_requests.fetch_add(1, Ordering::Relaxed);
             let (id, key) = &*shared.key.lock().unwrap();
@@ -56,6 +70,37 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> String {
         }
     };
     answer.to_string()
+}
+
+impl Shared {
+    /// A device is confirmed when it is asked for the second time, and its token is all but over at once.
+    fn give(&self, body: &str) -> Value {
+        let ada = |life: i64| {
+            let exp = jiff::Timestamp::now().as_second() + life;
+            self.token(&json!({"email": "ada@example.org", "email_verified": true, "groups": ["platform"], "exp": exp}))
+        };
+        let is = |field: &str| body.split('&').any(|given| given == field);
+        if is("grant_type=refresh_token") && is("refresh_token=again-1") && is("client_id=muster") {
+            return json!({"id_token": ada(600), "refresh_token": "again-2"});
+        }
+        let is_device = is("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code");
+        match self.polls.fetch_add(1, Ordering::Relaxed) {
+            _ if !is_device || !is("device_code=the%20device") => json!({"error": "invalid_grant"}),
+            0 => json!({"error": "authorization_pending"}),
+            _ => json!({"id_token": ada(20), "refresh_token": "again-1"}),
+        }
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        let now = jiff::Timestamp::now().as_second();
+        let mut all = json!({"iss": self.url, "aud": "muster", "sub": "ada", "iat": now, "exp": now + 600});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let (id, key) = &*self.key.lock().unwrap();
+        let header = json!({"alg": "ES256", "typ": "JWT", "kid": id});
+        let message = format!("{}.{}", encoded(header.to_string()), encoded(all.to_string()));
+        let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", encoded(signature))
+    }
 }
 
 impl Issuer {
@@ -80,6 +125,7 @@ impl Issuer {
             url: url.clone(),
             key: Mutex::new(("first".to_owned(), key())),
             key_requests: AtomicUsize::new(0),
+            polls: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         tokio::spawn(async move {
@@ -108,13 +154,6 @@ impl Issuer {
 
     /// An ID token for `muster`, with these claims over the usual ones.
     pub(super) fn token(&self, claims: &Value) -> String {
-        let now = jiff::Timestamp::now().as_second();
-        let mut all = json!({"iss": self.url, "aud": "muster", "sub": "ada", "iat": now, "exp": now + 600});
-        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        let (id, key) = &*self.shared.key.lock().unwrap();
-        let header = json!({"alg": "ES256", "typ": "JWT", "kid": id});
-        let message = format!("{}.{}", encoded(header.to_string()), encoded(all.to_string()));
-        let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-        format!("{message}.{}", encoded(signature))
+        self.shared.token(claims)
     }
 }

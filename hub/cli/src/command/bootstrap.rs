@@ -14,7 +14,7 @@ use crate::{
 pub(super) async fn run(options: &Options, arguments: &BootstrapArguments) -> Result<Verdict, Failure> {
     let BootstrapArguments { cluster, labels, ttl, choices } = arguments;
     // Agents reach it as we do.
-    let address = reach(options)?.address.to_string();
+    let address = reach(options).await?.address.to_string();
     // Whatever is wrong with the choices, no token is made for it.
     let check = Place { cluster, hub: Some(&address), token: None };
     muster_manifests::print(&check, choices).map_err(Failure::Manifests)?;

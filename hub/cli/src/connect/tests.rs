@@ -45,6 +45,7 @@ fn a_config_without_certificates_names_the_key_at_fault() {
         key: String::new(),
         token: None,
         token_file: None,
+        oidc: None,
     };
     let now = "2026-11-23T20:27:10Z".parse().unwrap();
     assert_eq!(tls(&config, now).unwrap_err(), TlsProblem::Config("`ca` is not PEM as it should be".into()));
