@@ -48,6 +48,8 @@ enum What {
     Agent,
     /// The hub under many agents: durable updates, memory, report to watch, restart
     Hub,
+    /// `muster status` of a large fleet
+    Status,
     /// Kustomizations rendered by us and by `kubectl kustomize`
     Render,
 }
@@ -59,6 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         What::Loop => the_loop::run(&arguments).await,
         What::Agent => agent::run(&arguments).await,
         What::Hub => hub::run(&arguments).await,
+        What::Status => hub::status::run().await,
         What::Render => render::run(),
     }
 }

@@ -1,5 +1,7 @@
 //! The hub under many agents: durable updates, memory, report to watch, restart.
 
+pub(crate) mod status;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
