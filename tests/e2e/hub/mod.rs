@@ -1,6 +1,7 @@
 //! Does the real `muster-hub` keep its promises to agents and operators, and hold against everybody else?
 
 mod access;
+mod alertmanager;
 mod alerts;
 mod audit;
 mod backup;
