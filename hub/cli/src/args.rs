@@ -125,9 +125,29 @@ pub(crate) enum Command {
         /// Only this app
         #[arg(long, value_name = "NAME")]
         app: Option<String>,
+        /// Not older than this, such as 10m or 24h
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        since: Option<Duration>,
         /// At most this many
         #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+    },
+    /// What happened to one app, oldest first, as a log
+    Logs {
+        /// Name of the app
+        app: String,
+        /// Only in this cluster
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// Not older than this, such as 10m or 24h
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        since: Option<Duration>,
+        /// At most this many, the newest
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Goes on until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
     },
     /// What is wrong, the worst first, and who was told
     Alerts(AlertsArguments),
@@ -166,6 +186,9 @@ pub(crate) enum Command {
         /// Only this wave
         #[arg(long, value_name = "NAME")]
         wave: Option<String>,
+        /// Not older than this, such as 10m or 24h
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        since: Option<Duration>,
         /// At most this many
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,

@@ -7,6 +7,7 @@ mod context;
 mod diff;
 mod follow;
 mod lint;
+mod logs;
 mod overlay;
 mod render;
 mod waves;
@@ -15,6 +16,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::CommandFactory as _;
@@ -118,9 +120,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Watch { cluster } => {
             follow::watch(reach(&options).await?, options.timeout, printer, cluster.as_deref()).await
         }
-        Command::Events { cluster, app, limit } => {
-            let events = hub(&options).await?.events(cluster.as_deref(), app.as_deref(), limit).await?;
+        Command::Logs { app, cluster, since, limit, follow } => {
+            let wanted = logs::Wanted { app: &app, cluster: cluster.as_deref(), since, limit };
+            logs::run(&mut hub(&options).await?, printer, &wanted, follow).await
+        }
+        Command::Events { cluster, app, since, limit } => {
+            let mut events = hub(&options).await?.events(cluster.as_deref(), app.as_deref(), limit).await?;
             let time = Timestamp::now();
+            events.retain(|event| is_since(event.time, since, time));
             printer.print(&Events { time, events: &events }, |screen| show::events(&events, time, screen))?;
             Ok(Verdict::Well)
         }
@@ -135,9 +142,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Waves { track, explain } => {
             waves::show(&mut hub(&options).await?, printer, track.as_deref(), explain).await
         }
-        Command::History { track, wave, limit } => {
+        Command::History { track, wave, since, limit } => {
             let hub = &mut hub(&options).await?;
-            waves::history(hub, printer, track.as_deref(), wave.as_deref(), limit).await
+            waves::history(hub, printer, (track.as_deref(), wave.as_deref()), since, limit).await
         }
         Command::Promote(arguments) if arguments.images => overlay::run(&arguments, printer),
         Command::Promote(_)
@@ -213,6 +220,13 @@ fn check_format(command: &Command, output: Option<Output>) -> Result<(), Failure
         (_, Some(format @ (Output::Name | Output::Sarif))) => Err(Failure::Format(format)),
         _ => Ok(()),
     }
+}
+
+/// Whether something is not older than asked for. Of what has no time nobody knows.
+fn is_since(time: Option<Timestamp>, since: Option<Duration>, now: Timestamp) -> bool {
+    let Some(since) = since else { return true };
+    let earliest = now.checked_sub(since).unwrap_or(Timestamp::MIN);
+    time.is_none_or(|time| time >= earliest)
 }
 
 /// Where the configuration is.

@@ -18,7 +18,7 @@ pub(crate) use apps::apps;
 pub(crate) use audit::{audit, authorities, who_am_i};
 pub(crate) use clusters::clusters;
 pub(crate) use diff::{between, reported};
-pub(crate) use events::events;
+pub(crate) use events::{events, kind};
 pub(crate) use status::status;
 pub(crate) use tokens::{created, tokens};
 pub(crate) use watch::{Widths, watched};

@@ -1,10 +1,12 @@
 //! Promotion: looks at waves, decides about them, tells what was decided.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use muster_wire::v1::{DecideRequest, DecisionVerb};
 use serde::Serialize;
 
-use super::Verdict;
+use super::{Verdict, is_since};
 use crate::{
     args::Command,
     failure::Failure,
@@ -36,12 +38,13 @@ pub(super) async fn show(
 pub(super) async fn history(
     hub: &mut Hub,
     printer: Printer,
-    track: Option<&str>,
-    wave: Option<&str>,
+    (track, wave): (Option<&str>, Option<&str>),
+    since: Option<Duration>,
     limit: u32,
 ) -> Result<Verdict, Failure> {
-    let decisions = hub.decisions(track, wave, limit).await?;
+    let mut decisions = hub.decisions(track, wave, limit).await?;
     let time = Timestamp::now();
+    decisions.retain(|decision| is_since(decision.time, since, time));
     printer.print(&Decisions { time, decisions: &decisions }, |screen| {
         show::decisions(&decisions, time, screen)
     })?;

@@ -30,7 +30,7 @@ pub(crate) fn events(events: &[Event], now: Timestamp, screen: Screen) -> Page {
     page
 }
 
-pub(super) fn kind(kind: &'static str) -> Text {
+pub(crate) fn kind(kind: &'static str) -> Text {
     let style = match kind {
         "Synced" | "DriftCorrected" | "Connected" | "Enrolled" => Style::Good,
         "SyncFailed" | "Disconnected" | "Revoked" => Style::Bad,
