@@ -69,7 +69,7 @@ async fn the_real_one_takes_alerts_and_hears_of_their_end() {
     .await;
     let labels = &found["labels"];
     assert_eq!((labels["cluster"].as_str(), labels["app"].as_str()), (Some("prod"), Some("web")), "{found}");
-    assert_eq!(labels["alertname"], "Degraded", "{found}");
+    assert_eq!(labels["alertname"], "MusterDegraded", "{found}");
     assert!(found["annotations"].to_string().contains("CrashLoopBackOff"), "{found}");
     assert_eq!(found["status"]["state"], "active");
     mend.send(()).await.unwrap();
