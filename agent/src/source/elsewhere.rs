@@ -6,15 +6,20 @@
 //! One that cannot be reached or read holds up its own apps and nothing else; what was fetched of it before stays in use.
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use muster_git::{Credentials, GitError, Mirror, Remote, Revision};
 use muster_spec::App;
 
 use super::{Kind, Problem};
+use crate::backoff::Backoff;
 use crate::object::digest;
 
 /// So many other repositories a cluster may have apps from.
 const REPOSITORIES_MAX: usize = 50;
+/// Waits between tries of one that cannot be fetched.
+const RETRY_MIN: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(600);
 /// What stands for a repository's default branch.
 const DEFAULT_BRANCH: &str = "HEAD";
 
@@ -37,6 +42,10 @@ struct Repository {
     references: BTreeSet<String>,
     /// Why it could not be fetched last.
     problem: Option<String>,
+    /// While it cannot be, it is asked less and less often: its server may take all the time it is given, and the
+    /// fleet's own repository waits meanwhile.
+    backoff: Backoff,
+    again_at: Option<Instant>,
 }
 
 /// The repository and reference of an app that has them.
@@ -82,7 +91,13 @@ impl Elsewhere {
                 Some(known) => known,
                 None => match self.open(url) {
                     Ok(mirror) => {
-                        let new = Repository { mirror, references: BTreeSet::new(), problem: None };
+                        let new = Repository {
+                            mirror,
+                            references: BTreeSet::new(),
+                            problem: None,
+                            backoff: Backoff::new(RETRY_MIN, RETRY_MAX),
+                            again_at: None,
+                        };
                         self.known.entry(url.to_owned()).or_insert(new)
                     }
                     Err(error) => {
@@ -150,6 +165,9 @@ impl Elsewhere {
 impl Repository {
     /// Whether anything is new.
     fn fetch(&mut self, url: &str) -> bool {
+        if self.again_at.is_some_and(|again_at| Instant::now() < again_at) {
+            return false;
+        }
         let was_broken = self.problem.take().is_some();
         let (ids, names): (Vec<&str>, Vec<&str>) =
             self.references.iter().map(String::as_str).partition(|name| name.parse::<Revision>().is_ok());
@@ -162,8 +180,13 @@ impl Repository {
             _ => self.mirror.fetch(&asked).map(|fetched| fetched.changed),
         };
         match fetched.and_then(|changed| self.mirror.keep(&kept).map(|()| changed)) {
-            Ok(changed) => changed || was_broken,
+            Ok(changed) => {
+                self.backoff.reset();
+                self.again_at = None;
+                changed || was_broken
+            }
             Err(error) => {
+                self.again_at = Some(Instant::now() + self.backoff.next_wait());
                 tracing::warn!(repository = url, "A repository of apps cannot be fetched: {error}.");
                 self.problem = Some(error.to_string());
                 !was_broken

@@ -36,8 +36,18 @@ async fn a_branch_of_another_repository_is_followed_and_holds_up_its_own_apps_al
         "apiVersion: muster.dev/v1alpha1\nkind: Fleet\nmetadata: {name: acme}\nspec: {interval: 1s}\n";
     let targets = Target::simulated(&["dev"]).await;
     let (started, shop) = start(fleet, &targets, "main").await;
+    let nowhere = started.git.url("nowhere");
+    let lost = app("lost")
+        .replace("source: {path: apps/lost}", &format!("source: {{path: deploy, repo: '{nowhere}'}}"));
+    started.repository.commit(&[("apps/lost.yaml", lost)], "one that cannot be had").unwrap();
     let mut story = Story::join_with(started, targets, |options| options.interval("1s")).await;
     story.until_image("dev", "nginx:1.24").await;
+    let told = async || {
+        let (_, lost) = story.fleet.hub.json(&["app", "lost"]).await.map_err(|error| error.to_string())?;
+        let text = lost.to_string();
+        if text.contains("HEAD of") && text.contains(&nowhere) { Ok(()) } else { Err(text) }
+    };
+    wait::until("the lost app to say why", DEADLINE, told).await;
     shop.commit(&[("deploy/web.yaml", deployment("nginx:1.25"))], "two").unwrap();
     story.until_image("dev", "nginx:1.25").await;
 
