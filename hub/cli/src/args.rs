@@ -2,16 +2,18 @@
 
 mod alerts;
 mod contexts;
+mod format;
 mod waves;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use muster_manifests::Choices;
 
 pub(crate) use self::alerts::{AlertsArguments, AlertsCommand, SilenceArguments, SilenceCommand};
 pub(crate) use self::contexts::{ContextCommand, LoginArguments};
+pub(crate) use self::format::{Color, Output};
 pub(crate) use self::waves::{
     HotfixArguments, PauseArguments, PromoteArguments, RollbackArguments, VerdictArguments,
 };
@@ -45,9 +47,9 @@ pub(crate) struct Options {
     /// Address of the hub, in place of the one in the config, such as `https://hub.example.com:8443`
     #[arg(long, global = true, value_name = "URL", env = "MUSTER_HUB", hide_env_values = true)]
     pub(crate) hub: Option<String>,
-    /// table, wide (everything there is), json or yaml [default: table; yaml for render]; `render` also has
-    /// name, `lint` also human (as table) and sarif
-    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    /// table, wide (everything there is), json, yaml, name, or jsonpath=PATH as in `{.clusters[*].name}` [default:
+    /// table; yaml for render]; `lint` also has human (as table) and sarif
+    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = format::output)]
     pub(crate) output: Option<Output>,
     /// auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
@@ -55,30 +57,6 @@ pub(crate) struct Options {
     /// How long to wait for the hub, such as 500ms, 10s or 1m
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people, as much as fits the screen
-    #[value(alias = "human")]
-    Table,
-    /// For people, everything
-    Wide,
-    /// One JSON document
-    Json,
-    /// One YAML document; of `render`, one for each object
-    Yaml,
-    /// Names of objects alone, one a line
-    Name,
-    /// For code hosts: SARIF 2.1.0
-    Sarif,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, Subcommand)]

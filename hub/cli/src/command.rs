@@ -216,8 +216,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
 /// Some formats are of some commands only; nothing is asked or done when the answer could not be printed.
 fn check_format(command: &Command, output: Option<Output>) -> Result<(), Failure> {
     match (command, output) {
-        (Command::Render(_), Some(Output::Name)) | (Command::Lint(_), Some(Output::Sarif)) => Ok(()),
-        (_, Some(format @ (Output::Name | Output::Sarif))) => Err(Failure::Format(format)),
+        (Command::Lint(_), Some(Output::Sarif)) => Ok(()),
+        (_, Some(format @ Output::Sarif)) | (Command::Lint(_), Some(format @ Output::Name)) => {
+            Err(Failure::Format(format))
+        }
         _ => Ok(()),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) enum Failure {
     #[error("the schema {} cannot be used: {message}", path.display())]
     Schema { path: PathBuf, message: String },
     /// A format that this command does not have.
-    #[error("this command does not print as {}", format!("{_0:?}").to_lowercase())]
+    #[error("this command does not print as {}", _0.word())]
     Format(Output),
     /// Not an error: whoever read the output has seen enough.
     #[error("nobody reads the output any more")]
@@ -97,7 +97,7 @@ impl Failure {
             Self::TimedOut { .. } => "A larger --timeout, or --cluster for less of it, may help.".to_owned(),
             Self::NotFound { list, .. } => format!("To see them all: {list}"),
             Self::NoTerminal => "For scripts there are `muster status` and `muster watch -o json`.".to_owned(),
-            Self::Format(_) => "It prints as table, wide, json or yaml.".to_owned(),
+            Self::Format(_) => "It prints as table, wide, json, yaml or jsonpath.".to_owned(),
             Self::HubAddress(_) | Self::Repository(_) | Self::Manifests(_) | Self::Login(_) | Self::NoDocument { .. } | Self::Schema { .. } | Self::Rejected { .. } | Self::HubFailed { .. } | Self::ReaderGone | Self::Output(_) => return None,
         })
     }

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     args::{Color, Options, Output},
     failure::Failure,
-    text::{Page, Screen, is_active},
+    text::{Page, Screen, clean, is_active},
 };
 
 /// How to print, decided once from the options and what standard output is.
@@ -45,7 +46,9 @@ impl Printer {
         match self.format {
             Output::Table | Output::Wide => write(&page(self.screen).finish(self.colour)),
             Output::Json => json(document),
-            Output::Name | Output::Sarif => Err(Failure::Format(self.format)),
+            Output::JsonPath(path) => write(&found(document, path)?),
+            Output::Name => write(&names(document)?.ok_or(Failure::Format(self.format))?),
+            Output::Sarif => Err(Failure::Format(self.format)),
             Output::Yaml => write(&serde_yaml::to_string(document).map_err(io::Error::other)?),
         }
     }
@@ -64,6 +67,7 @@ impl Printer {
                 "{}\n",
                 inert(&serde_json::to_string(document).map_err(io::Error::from)?)
             )),
+            Output::JsonPath(path) => write_more(&found(document, path)?),
             Output::Name | Output::Sarif => Err(Failure::Format(self.format)),
             Output::Yaml => {
                 write_more(&format!("---\n{}", serde_yaml::to_string(document).map_err(io::Error::other)?))
@@ -85,6 +89,35 @@ impl Printer {
     pub(crate) fn is_for_people(&self) -> bool {
         matches!(self.format, Output::Table | Output::Wide)
     }
+}
+
+/// What a path finds in a document, each value on a line: texts as they are, all else as JSON.
+fn found(document: &impl Serialize, path: &str) -> Result<String, Failure> {
+    let document = serde_json::to_value(document).map_err(io::Error::from)?;
+    let path = serde_json_path::JsonPath::parse(path).map_err(io::Error::other)?;
+    let line = |value: &Value| match value {
+        Value::String(text) => clean(text),
+        other => inert(&other.to_string()),
+    };
+    Ok(path.query(&document).all().into_iter().map(|value| line(value) + "\n").collect())
+}
+
+/// The names in the list that a document is, one on a line: of clusters `NAME`, of apps `CLUSTER/APP`. `None` for a
+/// document without such a list.
+fn names(document: &impl Serialize) -> Result<Option<String>, Failure> {
+    let document = serde_json::to_value(document).map_err(io::Error::from)?;
+    let lists = document.as_object().into_iter().flat_map(|fields| fields.values());
+    let text =
+        |item: &Value, key: &str| item[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let name = |item: &Value| match (text(item, "cluster"), text(item, "app")) {
+        (Some(cluster), Some(app)) => Some(format!("{cluster}/{app}")),
+        _ => ["name", "track", "id"].iter().find_map(|key| text(item, key)),
+    };
+    let named = lists.filter_map(Value::as_array).find_map(|items| {
+        let names: Option<Vec<String>> = items.iter().map(name).collect();
+        names.filter(|names| !names.is_empty() || items.is_empty())
+    });
+    Ok(named.map(|names| names.iter().map(|name| clean(name) + "\n").collect()))
 }
 
 /// Writes one document as JSON.
@@ -150,6 +183,23 @@ mod tests {
         assert!(!colour(Color::Auto, false, false));
         assert!(colour(Color::Always, false, true));
         assert!(!colour(Color::Never, true, false));
+    }
+
+    #[test]
+    fn a_path_finds_values_and_names_are_those_of_the_list() {
+        let document = serde_json::json!({
+            "time": "now",
+            "clusters": [{"name": "a", "apps": {"total": 2}}, {"name": "b\u{1b}", "apps": {"total": 3}}],
+        });
+        assert_eq!(found(&document, "$.clusters[*].apps.total").unwrap(), "2\n3\n");
+        assert_eq!(found(&document, "$.clusters[?@.apps.total > 2].name").unwrap().lines().count(), 1);
+        assert!(!found(&document, "$").unwrap().contains('\u{1b}'));
+        let shown = names(&document).unwrap().unwrap();
+        assert!(shown.starts_with("a\nb") && !shown.contains('\u{1b}'), "{shown}");
+        let apps = serde_json::json!({"apps": [{"cluster": "a", "app": "web"}]});
+        assert_eq!(names(&apps).unwrap().unwrap(), "a/web\n");
+        assert_eq!(names(&serde_json::json!({"version": "1"})).unwrap(), None);
+        assert_eq!(names(&serde_json::json!({"apps": []})).unwrap().unwrap(), "");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn run(
         Output::Json => json(&render::list(&outcome.apps, arguments.show_secrets))?,
         Output::Name => write(&render::names(&outcome.apps))?,
         Output::Table | Output::Wide => printer.page(|screen| render::table(&outcome.apps, screen))?,
-        format @ Output::Sarif => return Err(Failure::Format(format)),
+        format @ (Output::Sarif | Output::JsonPath(_)) => return Err(Failure::Format(format)),
     }
     Ok(Verdict::Well)
 }
