@@ -106,17 +106,17 @@ fn found(document: &impl Serialize, path: &str) -> Result<String, Failure> {
 /// document without such a list.
 fn names(document: &impl Serialize) -> Result<Option<String>, Failure> {
     let document = serde_json::to_value(document).map_err(io::Error::from)?;
-    let lists = document.as_object().into_iter().flat_map(|fields| fields.values());
+    let fields = document.as_object().into_iter().flat_map(|fields| fields.values());
+    let lists: Vec<&Vec<Value>> = fields.filter_map(Value::as_array).collect();
     let text =
         |item: &Value, key: &str| item[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let name = |item: &Value| match (text(item, "cluster"), text(item, "app")) {
         (Some(cluster), Some(app)) => Some(format!("{cluster}/{app}")),
         _ => ["name", "track", "id"].iter().find_map(|key| text(item, key)),
     };
-    let named = lists.filter_map(Value::as_array).find_map(|items| {
-        let names: Option<Vec<String>> = items.iter().map(name).collect();
-        names.filter(|names| !names.is_empty() || items.is_empty())
-    });
+    let named = lists.iter().filter_map(|items| items.iter().map(name).collect::<Option<Vec<String>>>());
+    // An empty list beside one with names is another one.
+    let named = named.max_by_key(|names| !names.is_empty());
     Ok(named.map(|names| names.iter().map(|name| clean(name) + "\n").collect()))
 }
 
@@ -200,6 +200,8 @@ mod tests {
         assert_eq!(names(&apps).unwrap().unwrap(), "a/web\n");
         assert_eq!(names(&serde_json::json!({"version": "1"})).unwrap(), None);
         assert_eq!(names(&serde_json::json!({"apps": []})).unwrap().unwrap(), "");
+        let waves = serde_json::json!({"mismatches": [], "tracks": [{"track": "web"}], "waves": ["dev"]});
+        assert_eq!(names(&waves).unwrap().unwrap(), "web\n");
     }
 
     #[test]
