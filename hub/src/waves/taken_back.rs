@@ -4,14 +4,13 @@
 //! there by hand; without a mind of its own the hub would move it on again at once. So it turns the revert into a
 //! rejection, which is in the pin and holds until somebody says otherwise.
 
-use muster_spec::{Judgement, Revision, Verdict};
+use muster_spec::{Judgement, Revision, Verdict, WavePinSpec};
 
 use super::decide::{At, moment};
 use super::facts::Facts;
 use super::moves::{Action, Move};
 use super::outlook::{Stage, State};
 use super::tally::short;
-use muster_spec::WavePinSpec;
 
 /// What the hub last said of a pin.
 #[derive(Clone, Debug, PartialEq, Eq)]
