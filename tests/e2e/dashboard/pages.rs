@@ -170,7 +170,7 @@ fn axe() -> Option<&'static str> {
     let read = || match std::env::var_os("MUSTER_AXE") {
         Some(file) => Some(std::fs::read_to_string(file).unwrap()),
         None => {
-            skip::skip("axe-core", "MUSTER_AXE names no file; tests/run fetches it where there is npm");
+            skip::second_opinion("axe-core", "MUSTER_AXE names no file; tests/run fetches it with npm");
             None
         }
     };
