@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 }
 
 /// Options of all commands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// File with the hub's address and your certificate [default: ~/.config/muster/config.yaml]
     #[arg(long, global = true, value_name = "FILE", env = "MUSTER_CONFIG", hide_env_values = true)]

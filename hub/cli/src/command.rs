@@ -114,12 +114,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Failure> {
             app(&mut hub(&options).await?, printer, &name, cluster.as_deref()).await
         }
         Command::Top => {
-            top::run(reach(&options).await?, options.timeout, printer.is_coloured()).await?;
+            top::run(options, printer.is_coloured()).await?;
             Ok(Verdict::Well)
         }
-        Command::Watch { cluster } => {
-            follow::watch(reach(&options).await?, options.timeout, printer, cluster.as_deref()).await
-        }
+        Command::Watch { cluster } => follow::watch(&options, printer, cluster.as_deref()).await,
         Command::Logs { app, cluster, since, limit, follow } => {
             let wanted = logs::Wanted { app: &app, cluster: cluster.as_deref(), since, limit };
             logs::run(&mut hub(&options).await?, printer, &wanted, follow).await
@@ -240,23 +238,40 @@ fn config_path(options: &Options) -> Result<PathBuf, Failure> {
 
 /// Where the hub is, and how to be trusted by it, from the config file and options. A token that is over is renewed.
 pub(crate) async fn reach(options: &Options) -> Result<Reach, Failure> {
-    context::renew(options).await?;
     let path = config_path(options)?;
-    let mut file = config::load(&path)?;
-    let chosen = file.choose(options.context.as_deref());
-    let config = chosen.map_err(|message| Failure::ConfigInvalid { path: path.clone(), message })?;
-    reach_as(options, config, &path)
-}
-
-/// The same by one entry of the file at `path`.
-fn reach_as(options: &Options, config: &config::Config, path: &Path) -> Result<Reach, Failure> {
-    let invalid = |message: String| Failure::ConfigInvalid { path: path.to_owned(), message };
-    if config::is_exposed(path) {
+    if config::is_exposed(&path) {
         let path = path.display();
         remark(&format!(
             "warning: others can read the private key in {path}; to prevent that: chmod 600 {path}\n"
         ));
     }
+    reach_again(options).await
+}
+
+/// The same, without any remark.
+pub(crate) async fn reach_again(options: &Options) -> Result<Reach, Failure> {
+    context::renew(options).await?;
+    let path = config_path(options)?;
+    let mut file = config::load(&path)?;
+    let chosen = file.choose(options.context.as_deref());
+    let config = chosen.map_err(|message| Failure::ConfigInvalid { path: path.clone(), message })?;
+    let bearer = config.bearer(token_of_environment());
+    reach_as(options, config, &path, bearer)
+}
+
+/// The token that goes before those of the config file.
+fn token_of_environment() -> Option<String> {
+    std::env::var("MUSTER_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
+/// The same by one entry of the file at `path`, with this token.
+fn reach_as(
+    options: &Options,
+    config: &config::Config,
+    path: &Path,
+    bearer: Result<Option<String>, String>,
+) -> Result<Reach, Failure> {
+    let invalid = |message: String| Failure::ConfigInvalid { path: path.to_owned(), message };
     let address = match &options.hub {
         Some(given) => Address::parse(given).map_err(Failure::HubAddress)?,
         None => Address::parse(&config.hub).map_err(invalid)?,
@@ -265,7 +280,7 @@ fn reach_as(options: &Options, config: &config::Config, path: &Path) -> Result<R
         TlsProblem::Config(message) => invalid(message),
         TlsProblem::Expired(expired_at) => Failure::CertificateExpired { expired_at },
     })?;
-    let bearer = match config.bearer(std::env::var("MUSTER_TOKEN").ok()).map_err(invalid)? {
+    let bearer = match bearer.map_err(invalid)? {
         Some(token) => {
             let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
                 .parse()

@@ -143,7 +143,8 @@ pub(super) async fn login(options: &Options, arguments: &LoginArguments) -> Resu
         _ => (read_token(arguments.token_file.as_ref())?, None),
     };
     (config.token, config.oidc, config.token_file) = (Some(token), oidc, None);
-    let reach = reach_as(options, config, &path)?;
+    // The one that will be kept, whatever the environment has.
+    let reach = reach_as(options, config, &path, config.bearer(None))?;
     let me = Hub::connect(reach, options.timeout).await?.who_am_i().await?;
     config::save(&path, &file)?;
     remark(&format!("Logged in as {}\n", clean(&me.actor)));

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use muster_wire::v1::watch_fleet_response::Change as Told;
 use serde::Serialize;
 
-use super::Verdict;
+use super::{Verdict, reach, reach_again};
 use crate::{
-    connect::Reach,
+    args::Options,
     failure::Failure,
     hub::Hub,
     model::{App, Cluster, Event},
@@ -65,22 +65,33 @@ impl Document {
 
 /// Follows until the process is stopped, or the hub can no longer be asked.
 pub(super) async fn watch(
-    reach: Reach,
-    timeout: Duration,
+    options: &Options,
     printer: Printer,
     cluster: Option<&str>,
 ) -> Result<Verdict, Failure> {
+    let mut reach = reach(options).await?;
     let (watch, widths, resume) = (Watch::default(), Widths::default(), String::new());
     let mut follower = Follower { watch, widths, printer, resume };
     let mut retry = RETRY;
     let mut connected_once = false;
     loop {
         let started = Timestamp::now();
-        let failure = match Hub::connect(reach.clone(), timeout).await {
+        let failure = match Hub::connect(reach.clone(), options.timeout).await {
             Ok(mut hub) => follower.follow(&mut hub, cluster, &mut connected_once).await,
             Err(failure) => failure,
         };
-        if !connected_once || !failure.is_transient() {
+        if !connected_once {
+            return Err(failure);
+        }
+        // The hub ends what a token was good for when the token ends.
+        if let Failure::Refused { .. } = failure {
+            let renewed = reach_again(options).await?;
+            if renewed.bearer != reach.bearer {
+                reach = renewed;
+                continue;
+            }
+        }
+        if !failure.is_transient() {
             return Err(failure);
         }
         // A stream that held for a while was a good one: the next try is a first one.

@@ -9,6 +9,7 @@ use ratatui::widgets::{Cell, Clear, Paragraph, Row as TableRow, Table, Wrap};
 
 use super::state::{Mode, Row, Top, View};
 use crate::fleet::State as Wrong;
+use crate::model::short;
 use crate::text::{age, clean, count, thousands};
 
 /// Narrower than this, only the first two columns and the last that fits are shown.
@@ -19,8 +20,8 @@ const HELP: [&str; 11] = [
     "Enter   look into it        Esc   back, or clear the filter",
     "Tab     fleet, waves, alerts",
     "/       filter by name or label",
-    "a       approve what waits on a track",
-    "q       quit",
+    "a, r    approve or reject what waits on a track, after another question",
+    "q, Ctrl-C   quit",
     "",
     "STATE is the worst there is in a cluster; the worst come first.",
     "What is shown is what agents report, live.",
@@ -125,7 +126,7 @@ fn list(top: &Top, frame: &mut Frame<'_>, area: Rect, now: Timestamp, paint: &Pa
         return;
     }
     let height = usize::from(area.height.saturating_sub(1)).max(1);
-    let selected = top.selected.min(rows.len() - 1);
+    let selected = top.place(&rows);
     let first = selected.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
     let columns = columns(&top.headings(), &rows, area.width, top.view == View::Waves);
     let headings = top.headings();
@@ -191,14 +192,16 @@ fn app_page(top: &Top, (cluster, name): (&str, &str), now: Timestamp, paint: &Pa
 fn footer(top: &Top, paint: &Paint) -> Line<'static> {
     match (&top.mode, &top.note) {
         (Mode::Filter, _) => Line::raw(format!("/{}_", clean(&top.filter))),
-        (Mode::Approve { track, wave, revision }, _) => Line::styled(
-            clean(&format!("Approve {track} {revision} for {wave}? y, or any other key for no")),
-            paint.of(Color::Yellow),
-        ),
+        (Mode::Decide(wish), _) => {
+            let (verb, revision) = (wish.word(), short(&wish.revision));
+            let asked =
+                format!("{verb} {} {revision} for {}? y, or any other key for no", wish.track, wish.wave);
+            Line::styled(clean(&asked), paint.of(Color::Yellow))
+        }
         (_, Some((is_well, said))) => {
             Line::styled(clean(said), paint.of(if *is_well { Color::Green } else { Color::Red }))
         }
         _ if !top.filter.is_empty() => Line::raw(format!("filter: {}   Esc clears it", clean(&top.filter))),
-        _ => Line::raw("Enter into  Esc back  Tab next  / filter  a approve  ? help  q quit"),
+        _ => Line::raw("Enter into  Esc back  Tab next  / filter  a approve  r reject  ? help  q quit"),
     }
 }

@@ -5,17 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use muster_wire::v1::{self, watch_fleet_response::Change as Told};
+use muster_wire::v1::{self, DecisionVerb, watch_fleet_response::Change as Told};
 use ratatui::crossterm::event::KeyCode;
 
 use crate::alerts::Alert;
 use crate::fleet::{Overview, State as Wrong, overview};
-use crate::model::{App, Cluster, short};
-use crate::waves::{State as StageState, Track, Waves};
+use crate::model::{App, Cluster};
+use crate::waves::{Stage, State as StageState, Track, Waves};
 
 /// Something happened.
 pub(super) enum Message {
     Key(KeyCode),
+    /// Ctrl-C, or a signal: it is over, whatever keys mean now.
+    Ended,
     /// A stream of the fleet begins: everything is told anew.
     Begun,
     Told(Box<Told>),
@@ -32,7 +34,23 @@ pub(super) enum Message {
 pub(super) enum Effect {
     Nothing,
     Quit,
-    Approve { track: String, wave: String },
+    Decide(Wish),
+}
+
+/// What is to be decided: about the very revision that was on the screen, whatever waits by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) verb: DecisionVerb,
+    pub(super) track: String,
+    pub(super) wave: String,
+    pub(super) revision: String,
+}
+
+impl Wish {
+    /// `approve` or `reject`.
+    pub(super) fn word(&self) -> &'static str {
+        if self.verb == DecisionVerb::Reject { "reject" } else { "approve" }
+    }
 }
 
 /// What is looked at.
@@ -56,12 +74,8 @@ pub(super) enum Mode {
     /// They are typed into the filter.
     Filter,
     Help,
-    /// `y` approves.
-    Approve {
-        track: String,
-        wave: String,
-        revision: String,
-    },
+    /// `y` decides.
+    Decide(Wish),
 }
 
 /// A line of a list.
@@ -89,6 +103,9 @@ pub(super) struct Top {
     pub(super) mode: Mode,
     pub(super) filter: String,
     pub(super) selected: usize,
+    /// What the selected line leads to, with which it moves when the list is sorted anew; none at the top, where
+    /// the worst is.
+    chosen: Option<View>,
     /// Why the hub is not reached; none while it is.
     pub(super) lost: Option<String>,
     /// What was said last: whether it went well, and what.
@@ -107,6 +124,7 @@ impl Default for Top {
             mode: Mode::Browse,
             filter: String::new(),
             selected: 0,
+            chosen: None,
             lost: Some("connecting".to_owned()),
             note: None,
         }
@@ -118,6 +136,7 @@ impl Top {
     pub(super) fn update(&mut self, message: Message, now: Timestamp) -> Effect {
         match message {
             Message::Key(key) => return self.key(key, now),
+            Message::Ended => return Effect::Quit,
             Message::Begun => self.named = Some(Named::default()),
             Message::Told(told) => self.told(*told),
             Message::Lost(why) => self.lost = Some(why),
@@ -169,17 +188,17 @@ impl Top {
                     KeyCode::Esc => self.filter.clear(),
                     _ => {}
                 }
-                self.selected = 0;
+                (self.selected, self.chosen) = (0, None);
                 if !matches!(key, KeyCode::Enter | KeyCode::Esc) {
                     self.mode = Mode::Filter;
                 }
                 Effect::Nothing
             }
-            Mode::Approve { track, wave, .. } if key == KeyCode::Char('y') => {
-                self.note = Some((true, format!("approving {track} for {wave}")));
-                Effect::Approve { track, wave }
+            Mode::Decide(wish) if key == KeyCode::Char('y') => {
+                self.note = Some((true, format!("asking the hub to {} {}", wish.word(), wish.track)));
+                Effect::Decide(wish)
             }
-            Mode::Approve { .. } => {
+            Mode::Decide(_) => {
                 self.note = Some((true, "nothing was decided".to_owned()));
                 Effect::Nothing
             }
@@ -190,7 +209,7 @@ impl Top {
         self.note = None;
         let rows = self.rows(now);
         let last = rows.len().saturating_sub(1);
-        let selected = self.selected.min(last);
+        let selected = self.place(&rows);
         self.selected = match key {
             KeyCode::Down | KeyCode::Char('j') => (selected + 1).min(last),
             KeyCode::Up | KeyCode::Char('k') => selected.saturating_sub(1),
@@ -200,11 +219,14 @@ impl Top {
             KeyCode::End | KeyCode::Char('G') => last,
             _ => selected,
         };
+        self.chosen =
+            rows.get(self.selected).filter(|_| self.selected > 0).and_then(|row| row.leads_to.clone());
         match key {
             KeyCode::Char('q') => return Effect::Quit,
             KeyCode::Char('?') => self.mode = Mode::Help,
             KeyCode::Char('/') => self.mode = Mode::Filter,
-            KeyCode::Char('a') => self.ask(),
+            KeyCode::Char('a') => self.ask(DecisionVerb::Approve),
+            KeyCode::Char('r') => self.ask(DecisionVerb::Reject),
             KeyCode::Tab => self.go(match self.view {
                 View::Clusters | View::Apps(_) | View::App(..) => View::Waves,
                 View::Waves | View::Track(_) => View::Alerts,
@@ -215,40 +237,65 @@ impl Top {
                     self.go(view);
                 }
             }
-            KeyCode::Esc => match &self.view {
-                _ if !self.filter.is_empty() => self.filter.clear(),
-                View::Apps(_) => self.go(View::Clusters),
-                View::App(cluster, _) => self.go(View::Apps(cluster.clone())),
-                View::Track(_) => self.go(View::Waves),
-                View::Clusters | View::Waves | View::Alerts => {}
-            },
+            KeyCode::Esc if !self.filter.is_empty() => self.filter.clear(),
+            KeyCode::Esc => self.back(),
             _ => {}
         }
         Effect::Nothing
     }
 
     fn go(&mut self, view: View) {
-        (self.view, self.selected) = (view, 0);
+        (self.view, self.selected, self.chosen) = (view, 0, None);
         self.filter.clear();
     }
 
-    /// Asks whether what waits on the track that is looked at is to be approved.
-    fn ask(&mut self) {
-        let track = match &self.view {
-            View::Waves => self.tracks().get(self.selected).map(|track| track.track.clone()),
-            View::Track(track) => Some(track.clone()),
-            _ => None,
-        };
-        let found = track.as_ref().and_then(|track| self.track(track));
-        let waits = found.and_then(|track| {
-            let stage = track.stages.iter().find(|stage| stage.state == StageState::AwaitingApproval)?;
-            let revision = short(&stage.candidate_revision);
-            Some(Mode::Approve { track: track.track.clone(), wave: stage.wave.clone(), revision })
+    /// To where what is looked at was selected.
+    fn back(&mut self) {
+        let from = self.view.clone();
+        self.go(match &from {
+            View::Apps(_) => View::Clusters,
+            View::App(cluster, _) => View::Apps(cluster.clone()),
+            View::Track(_) => View::Waves,
+            View::Clusters | View::Waves | View::Alerts => return,
         });
-        match waits {
-            Some(mode) => self.mode = mode,
+        self.chosen = Some(from);
+    }
+
+    /// Which of these lines is selected.
+    pub(super) fn place(&self, rows: &[Row]) -> usize {
+        let here = self.selected.min(rows.len().saturating_sub(1));
+        let Some(chosen) = &self.chosen else { return here };
+        let is_chosen = |row: &Row| row.leads_to.as_ref() == Some(chosen);
+        // Several lines may lead to the same.
+        if rows.get(here).is_some_and(is_chosen) {
+            here
+        } else {
+            rows.iter().position(is_chosen).unwrap_or(here)
+        }
+    }
+
+    /// Asks whether what waits on the track that is looked at is to be approved, or rejected.
+    fn ask(&mut self, verb: DecisionVerb) {
+        match self.waits(verb) {
+            Some(wish) => self.mode = Mode::Decide(wish),
             None => self.note = Some((false, "nothing here waits for an approval".to_owned())),
         }
+    }
+
+    /// What waits for an approval: in the selected wave, or the first that does.
+    fn waits(&self, verb: DecisionVerb) -> Option<Wish> {
+        let awaits = |stage: &&Stage| stage.state == StageState::AwaitingApproval;
+        let (track, selected) = match &self.view {
+            View::Waves => (*self.tracks().get(self.selected)?, None),
+            View::Track(track) => {
+                let track = self.track(track)?;
+                (track, track.stages.get(self.selected).filter(awaits))
+            }
+            _ => return None,
+        };
+        let stage = selected.or_else(|| track.stages.iter().find(awaits))?;
+        let (track, wave) = (track.track.clone(), stage.wave.clone());
+        Some(Wish { verb, track, wave, revision: stage.candidate_revision.clone() })
     }
 
     /// Counts, and what is wrong.

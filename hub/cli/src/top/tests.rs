@@ -1,10 +1,10 @@
-use muster_wire::v1::{self, watch_fleet_response::Change as Told};
+use muster_wire::v1::{self, DecisionVerb, watch_fleet_response::Change as Told};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;
 
 use super::draw::draw;
-use super::state::{Effect, Message, Mode, Top, View};
+use super::state::{Effect, Message, Mode, Top, View, Wish};
 use crate::sample;
 use crate::waves::{Stage, State as StageState, Track, Waves};
 
@@ -131,7 +131,7 @@ fn keys_lead_into_things_and_back() {
     press(&mut top, "<");
     assert_eq!((top.filter.as_str(), &top.view), ("", &View::Clusters));
     press(&mut top, "?");
-    assert!(screen(&top, 80, 24).concat().contains("approve what waits"));
+    assert!(screen(&top, 80, 24).concat().contains("approve or reject what waits"));
     assert_eq!(press(&mut top, "x"), Effect::Nothing);
     assert_eq!(press(&mut top, "q"), Effect::Quit);
 }
@@ -145,11 +145,19 @@ fn an_approval_is_asked_for_twice_and_a_refusal_is_shown() {
     let shown = screen(&top, 80, 24);
     assert!(shown[3].contains("aaaaaaa Current") && shown[3].contains("AwaitingApproval"), "{shown:#?}");
     press(&mut top, "a");
-    assert!(matches!(&top.mode, Mode::Approve { wave, .. } if wave == "prod"));
-    assert!(screen(&top, 80, 24)[23].contains("Approve web bbbbbbb for prod?"));
+    assert!(matches!(&top.mode, Mode::Decide(wish) if wish.wave == "prod"));
+    assert!(screen(&top, 80, 24)[23].contains("approve web bbbbbbb for prod?"));
     assert_eq!(press(&mut top, "n"), Effect::Nothing);
-    let approve = Effect::Approve { track: "web".to_owned(), wave: "prod".to_owned() };
-    assert_eq!(press(&mut top, "ay"), approve);
+    // What was asked about is decided, not what waits by then.
+    press(&mut top, "a");
+    let mut later = waves();
+    later.tracks[0].stages[1].candidate_revision = "c".repeat(40);
+    top.update(Message::Waves(Ok(later)), sample::now());
+    let (track, wave, revision) = ("web".to_owned(), "prod".to_owned(), "b".repeat(40));
+    let approve = Wish { verb: DecisionVerb::Approve, track, wave, revision };
+    assert_eq!(press(&mut top, "y"), Effect::Decide(approve.clone()));
+    let reject = Wish { verb: DecisionVerb::Reject, revision: "c".repeat(40), ..approve };
+    assert_eq!(press(&mut top, "\nry"), Effect::Decide(reject), "also from the page of the track");
     top.update(Message::Decided(Err("the role promoter is needed".to_owned())), sample::now());
     assert!(screen(&top, 80, 24)[23].contains("the role promoter is needed"));
 }
@@ -165,4 +173,57 @@ fn what_a_new_stream_does_not_name_is_gone() {
     assert_eq!(top.clusters().count(), 3, "until all was told");
     top.update(Message::Told(Box::new(Told::InitialStateEnd(v1::InitialStateEnd {}))), sample::now());
     assert_eq!(top.clusters().count(), 1);
+}
+
+#[test]
+fn it_ends_whatever_keys_mean() {
+    for keys in ["", "/c", "?", "\ta"] {
+        let mut top = top(3);
+        press(&mut top, keys);
+        assert_eq!(top.update(Message::Ended, sample::now()), Effect::Quit, "{keys:?}");
+    }
+}
+
+#[test]
+fn what_is_selected_stays_selected_when_the_list_is_sorted_anew() {
+    let mut top = top(200);
+    press(&mut top, "jjj");
+    let selected = |top: &Top| {
+        let rows = top.rows(sample::now());
+        rows[top.place(&rows)].cells[1].clone()
+    };
+    assert_eq!(selected(&top), "c-0001", "behind c-0007, c-0107 and c-0000");
+    let status = v1::AppStatus {
+        app: "web".to_owned(),
+        sync: v1::SyncStatus::Synced.into(),
+        health: v1::HealthStatus::Degraded.into(),
+        ..Default::default()
+    };
+    let connection = v1::Connection::Connected.into();
+    for cluster in ["c-0150", "c-0160"] {
+        let status = Some(status.clone());
+        let app = v1::App { cluster: cluster.to_owned(), connection, reported_at: None, status };
+        top.update(Message::Told(Box::new(Told::App(app))), sample::now());
+    }
+    assert_eq!(selected(&top), "c-0001");
+    press(&mut top, "\n<");
+    assert_eq!(selected(&top), "c-0001", "and on the way back");
+    press(&mut top, "g");
+    assert_eq!(selected(&top), "c-0007");
+}
+
+#[test]
+fn alerts_of_one_app_are_lines_of_their_own() {
+    let mut top = top(3);
+    let alert = |kind: &str| {
+        let (kind, cluster, app) = (kind.to_owned(), "c-0001".to_owned(), "web".to_owned());
+        crate::alerts::Alert::from(v1::Alert { kind, cluster, app, ..Default::default() })
+    };
+    let alerts = ["OutOfSync", "Degraded", "SyncFailing"].map(alert);
+    top.update(Message::Alerts(alerts.into()), sample::now());
+    press(&mut top, "\t\t");
+    for expected in [1, 2, 2] {
+        press(&mut top, "j");
+        assert_eq!(top.place(&top.rows(sample::now())), expected);
+    }
 }
